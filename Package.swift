@@ -1,0 +1,101 @@
+// swift-tools-version: 6.2
+// SPDX-License-Identifier: Apache-2.0
+import PackageDescription
+
+let common: [SwiftSetting] = [
+  .treatAllWarnings(as: .error),
+  .enableUpcomingFeature("ExistentialAny"),
+  .enableUpcomingFeature("MemberImportVisibility"),
+  .enableUpcomingFeature("InternalImportsByDefault"),
+]
+
+/// A shipped tier: one folder under Plugins/, one dynamic library. Module names carry the tier's version, as two builds
+/// of one Swift module in a process would share runtime metadata. Products are named NAME-tier: one named like
+/// its C library would be taken for it by the linker.
+struct ShippedTier { let name, module, system, package: String }
+
+let tierVersion = "0_9_0"
+let shippedTiers = [
+  ShippedTier(name: "lz4", module: "Lz4Tier", system: "CLZ4", package: "liblz4-dev"),
+  ShippedTier(name: "zstd", module: "ZstdTier", system: "CZstd", package: "libzstd-dev"),
+  ShippedTier(name: "brotli", module: "BrotliTier", system: "CBrotli", package: "libbrotli-dev"),
+  ShippedTier(name: "aes-gcm", module: "AesGcmTier", system: "CCrypto", package: "libssl-dev"),
+  ShippedTier(name: "swapfile", module: "SwapfileTier", system: "CUring", package: "liburing-dev"),
+]
+
+/// Only the entry symbol is exported.
+let exportsOfTiers = "\(Context.packageDirectory)/plugin-sdk/tier.map"
+
+let tierProducts: [Product] = shippedTiers.map {
+  .library(name: "\($0.name)-tier", type: .dynamic, targets: ["\($0.module)_\(tierVersion)"])
+}
+
+let tierTargets: [Target] = shippedTiers.flatMap { tier -> [Target] in
+  [
+    .systemLibrary(
+      name: tier.system, path: "Plugins/\(tier.name)/\(tier.system)", providers: [.apt([tier.package])]),
+    .target(
+      name: "\(tier.module)_\(tierVersion)",
+      dependencies: [.target(name: tier.system), .product(name: "StowageTier", package: "plugin-sdk")],
+      path: "Plugins/\(tier.name)/Sources", swiftSettings: common,
+      linkerSettings: [.unsafeFlags(["-Xlinker", "--version-script=\(exportsOfTiers)"])]),
+  ]
+}
+
+let package = Package(
+  name: "stowage",
+  products: [
+    .executable(name: "stowage", targets: ["stowage"]),
+    .library(name: "StowageEngine", targets: ["StowageEngine"]),
+  ] + tierProducts,
+  dependencies: [
+    .package(path: "plugin-sdk"),
+    .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+    .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+    .package(url: "https://github.com/LebJe/TOMLKit", from: "0.6.0"),
+  ],
+  targets: [
+    .target(name: "CStowageSystem"),
+    .target(name: "CStowageProbe"),
+    .target(name: "CStowageTrial"),
+    .target(
+      name: "StowageEngine",
+      dependencies: [
+        "CStowageSystem", .product(name: "CStowageTier", package: "plugin-sdk"),
+      ],
+      swiftSettings: common),
+    .target(
+      name: "StowagePlugins",
+      dependencies: [
+        "StowageEngine", "CStowageSystem", "CStowageProbe", .product(name: "CStowageTier", package: "plugin-sdk"),
+      ],
+      swiftSettings: common),
+    .target(
+      name: "StowageControl",
+      dependencies: [
+        "StowageEngine", "StowagePlugins", .product(name: "TOMLKit", package: "TOMLKit"),
+        .product(name: "CStowageTier", package: "plugin-sdk"),
+      ],
+      swiftSettings: common),
+    .target(
+      name: "StowageTrial",
+      dependencies: ["StowageEngine", "CStowageSystem", "CStowageTrial"],
+      swiftSettings: common),
+    .executableTarget(
+      name: "stowage",
+      dependencies: [
+        "StowageEngine", "StowagePlugins", "StowageControl", "StowageTrial", "CStowageProbe",
+        .product(name: "CStowageTier", package: "plugin-sdk"),
+        .product(name: "ArgumentParser", package: "swift-argument-parser"),
+        .product(name: "Logging", package: "swift-log"),
+      ],
+      swiftSettings: common),
+    .target(name: "StowageTestSupport", path: "Tests/StowageTestSupport", swiftSettings: common),
+    .testTarget(
+      name: "StowagePluginsTests",
+      dependencies: ["StowageEngine", "StowagePlugins", "StowageControl", "StowageTestSupport"],
+      swiftSettings: common),
+    .testTarget(
+      name: "StowageTrialTests", dependencies: ["StowageTrial", "StowageEngine"], swiftSettings: common),
+  ] + tierTargets
+)

@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// A store of pages: raw pages in RAM at the head of a chain of tiers, the oldest demoted to the tiers below
+/// as room is needed.
+///
+/// All functions may be called from any thread. `put`, `replace`, `take`, `peek`, `touch` and `discard` do their work on
+/// the caller's thread; demotion runs on threads of the store's own. Buffers are the caller's and are
+/// used only during the call. Every page is exactly `pageSize` bytes.
+///
+/// A store whose last reference goes without `close` is closed then.
+public final class Store: Sendable {
+  private let engine: Engine
+
+  /// Bytes in a page.
+  public let pageSize: Int
+
+  /// Opens a store over a chain, nearest to RAM first, and every tier of it.
+  /// - Parameters:
+  ///   - destructor: told of pages that are dropped, and of those left at close; on an engine thread, no lock held.
+  /// - Throws: `configuration` when the chain or a setting is impossible or a tier does not open; nothing stays open
+  ///   then.
+  public init(
+    configuration: StoreConfiguration, chain: [ChainTier], environment: Environment = .system,
+    destructor: Destructor? = nil
+  ) throws(StoreError) {
+    engine = try Engine(configuration, chain, environment, destructor)
+    pageSize = configuration.pageSize
+  }
+
+  deinit { engine.close() }
+
+  /// What is questionable about the chain, for people; each a sentence.
+  public var warnings: [String] { engine.plan.warnings }
+
+  /// The levels' names, "store" first, then the tiers in order.
+  public var levelNames: [String] { engine.plan.levels.map(\.name) }
+
+  /// Stores a page; it is the youngest then.
+  ///
+  /// Waits while demotion makes room, at most `putPatience`.
+  /// - Parameters:
+  ///   - tag: the owner's own 64 bits, given back by `take` and to the destructor.
+  /// - Throws: `full`, `wrongSize`, `closed`.
+  public func put(_ page: UnsafeRawBufferPointer, tag: UInt64, kind: PageKind = .persistent) throws(StoreError)
+    -> Handle
+  {
+    try engine.put(page, tag: tag, kind: kind)
+  }
+
+  /// Gives a page new contents, atomically, and makes it the youngest; handle, tag and kind stay.
+  /// - Throws: `staleHandle`, `full` (the old contents stay), `wrongSize`, `closed`.
+  public func replace(_ handle: Handle, with page: UnsafeRawBufferPointer) throws(StoreError) {
+    try engine.replace(handle, with: page)
+  }
+
+  /// Gives the page back and ends its handle. Of several takes of one handle exactly one succeeds.
+  /// - Returns: the tag.
+  /// - Throws: `staleHandle`; `unavailable` (the page stays); `unreadable` (the page has been dropped); `wrongSize`;
+  ///   `closed`. After an error the buffer holds anything.
+  @discardableResult
+  public func take(_ handle: Handle, into page: UnsafeMutableRawBufferPointer) throws(StoreError) -> UInt64 {
+    try engine.take(handle, into: try buffer(page))
+  }
+
+  /// Copies the page; it stays where it is in every respect.
+  /// - Returns: the tag.
+  /// - Throws: as `take`.
+  @discardableResult
+  public func peek(_ handle: Handle, into page: UnsafeMutableRawBufferPointer) throws(StoreError) -> UInt64 {
+    try engine.peek(handle, into: try buffer(page))
+  }
+
+  /// Makes a page the youngest.
+  /// - Throws: as `take`, and `full`.
+  public func touch(_ handle: Handle) throws(StoreError) { try engine.touch(handle) }
+
+  /// Ends a page unread.
+  /// - Throws: `staleHandle`, `closed`.
+  public func discard(_ handle: Handle) throws(StoreError) { try engine.discard(handle) }
+
+  /// Sends every persistent page that is stored now down to the persistent tier and makes it durable there; goes on
+  /// serving. Chunks are written as their levels encoded them. Same-filled pages stay in the page table, as they cost
+  /// no chunk; discardable pages stay where they are.
+  /// - Throws: `unsupported` without a persistent tier, `unavailable` when it fails, `timedOut`, `full`, `closed`.
+  public func flush(timeout: Duration = .seconds(600)) throws(StoreError) { try engine.flush(timeout: timeout) }
+
+  /// Changes what the store may make the process use in all, in bytes; demotion does the rest.
+  /// - Throws: `configuration`, `closed`.
+  public func setMemoryLimit(_ bytes: Int) throws(StoreError) { try engine.setMemoryLimit(bytes) }
+
+  /// Changes the limit of one level, in bytes (nil: a share chosen by the store; 0: passed through without stopping).
+  /// - Parameter level: its place in `levelNames`.
+  /// - Throws: `configuration`, `closed`.
+  public func setLimit(_ bytes: Int?, level: Int) throws(StoreError) { try engine.setLimit(bytes, level: level) }
+
+  /// Waits until no level is above its watermark and nothing is under way.
+  /// - Returns: false when that did not come about in time.
+  public func waitUntilSettled(timeout: Duration) -> Bool { engine.waitUntilSettled(timeout: timeout) }
+
+  /// Figures of this moment.
+  public func statistics() -> StoreStatistics { engine.statistics() }
+
+  /// Ends every page (each one's destructor is called with the reason `closed`), stops the engine's threads and closes
+  /// the tiers. Later calls are refused as `closed`. May be called again; not from a destructor.
+  public func close() { engine.close() }
+
+  /// Does one piece of engine work on this thread, in a manually scheduled environment.
+  /// - Returns: false when there was none.
+  @discardableResult public func step() -> Bool { engine.step() }
+
+  private func buffer(_ page: UnsafeMutableRawBufferPointer) throws(StoreError) -> UnsafeMutableRawPointer {
+    guard page.count == pageSize, let base = page.baseAddress else {
+      throw .wrongSize(given: page.count, pageSize: pageSize)
+    }
+    return base
+  }
+}

@@ -1,0 +1,425 @@
+// SPDX-License-Identifier: Apache-2.0
+import CStowageSystem
+import CStowageTier
+import Synchronization
+
+/// The engine's way into one backing: slots, requests, deadlines.
+///
+/// Every call works on buffers of the host's own. A backing that offers the asynchronous form is handed requests; another
+/// one is called on I/O threads, so that a call that hangs takes neither a caller's nor a worker's thread with it. Past
+/// its deadline a request is set aside with its buffer, its slots and its segment until the tier ends it.
+final class BackingPort: @unchecked Sendable {
+  let level: Int
+  let name: String
+  let slots: SlotAllocator
+  let queue: FrameQueue
+  private let calls: TierCalls
+  private let pageSize: Int
+  private let deadline: UInt64
+  private let now: @Sendable () -> UInt64
+  private let isManual: Bool
+  private let requests: [RequestPointer]
+  private let buffers: Region
+  private let freeLock = FutexLock()
+  private let freed = Event()
+  private var freeList: RequestPointer?
+  private var freeCount = 0
+  private var executor: IOThreads?
+  private let failure = Mutex("")
+  /// Called when a request that was set aside ends.
+  private let cleanUp: @Sendable (RequestPointer) -> Void
+
+  static let requestCount = 32
+  /// Writes leave so many requests to loads.
+  private static let keptForLoads = 8
+
+  init(
+    level: Int, instance: TierInstance, pageSize: Int, framesMax: Int, deadline: UInt64, environment: Environment,
+    hasLower: Bool, cleanUp: @escaping @Sendable (RequestPointer) -> Void
+  ) throws(StoreError) {
+    self.level = level
+    name = instance.name
+    calls = instance.calls
+    self.pageSize = pageSize
+    self.deadline = deadline
+    now = environment.now
+    isManual = environment.scheduling == .manual
+    self.cleanUp = cleanUp
+    slots = try SlotAllocator(total: 0)
+    queue = FrameQueue(isKept: hasLower)
+    buffers = try Region(byteCount: Self.requestCount * pageSize)
+    var made: [RequestPointer] = []
+    for _ in 0..<Self.requestCount { made.append(.allocate(capacity: 1)) }
+    requests = made
+    for (index, request) in made.enumerated() {
+      request.initialize(
+        to: IORequest(port: self, slots: framesMax, buffer: buffers.base + index * pageSize))
+      request.pointee.next = freeList
+      freeList = request
+    }
+    freeCount = made.count
+    try readCapacity()
+    if !isManual, calls.backing?.submit == nil { executor = try IOThreads(name: name, calls: calls, run: Self.run) }
+  }
+
+  deinit {
+    for request in requests {
+      request.pointee.deallocate()
+      request.deallocate()
+    }
+    buffers.unmap()
+    slots.unmap()
+    queue.deallocate()
+    freeLock.deallocate()
+    freed.deallocate()
+  }
+
+  var slotsTotal: Int { slots.total }
+  var bufferBytes: Int { buffers.byteCount + slots.byteCount + queue.byteCount }
+
+  /// Asks the tier how many slots there are. At open, and when slots run out.
+  func readCapacity() throws(StoreError) {
+    var capacity = stowage_capacity(
+      struct_size: UInt32(MemoryLayout<stowage_capacity>.size), reserved: 0, slots_total: 0)
+    HostTable.clearError()
+    calls.enter()
+    let result = calls.backing.unsafelyUnwrapped.capacity(calls.instance, &capacity)
+    calls.leave()
+    guard result == STOWAGE_OK else {
+      throw .configuration(
+        "tier '\(name)' does not tell its capacity: \(HostTable.lastError()) (\(TierResult.name(result)))")
+    }
+    slots.setTotal(Int(min(capacity.slots_total, UInt64(SlotAllocator.capacity))))
+  }
+
+  // MARK: Calls. Without the engine's lock.
+
+  /// The page of a slot in place, when the backing is mapped memory.
+  func mapped(_ slot: UInt64) -> UnsafeRawPointer? {
+    guard let map = calls.backing.unsafelyUnwrapped.map else { return nil }
+    calls.enter()
+    defer { calls.leave() }
+    return UnsafeRawPointer(map(calls.instance, slot))
+  }
+
+  /// Reads one slot into `page` (aligned to 4096). The tier's result; RETRY past the deadline, with the request set
+  /// aside: the end of the call takes the frame's pin back then.
+  func read(
+    _ context: Context, slot: UInt64, id: UInt64, discardable: Bool, frame: FrameIndex = .max,
+    into page: UnsafeMutableRawPointer
+  ) -> (code: Int32, isSetAside: Bool) {
+    guard let request = acquire(keep: 0) else {
+      return (timedOut("no request is free: earlier calls hang"), false)
+    }
+    request.pointee.frame = frame
+    request.pointee.holder = noSegment
+    request.pointee.slotsKept = false
+    request.pointee.objects[0] = object(id, discardable)
+    set(request, STOWAGE_OPERATION_READ, slot: slot, count: 1, buffer: request.pointee.buffer)
+    if let refused = start(context, request) { return (refused, false) }
+    let result = wait(request)
+    guard result.isDone else { return (result.code, true) }
+    if result.code == STOWAGE_OK { page.copyMemory(from: request.pointee.buffer, byteCount: pageSize) }
+    release(request)
+    return (result.code, false)
+  }
+
+  /// Writes the frames in `space.outgoing[..<count]` from their addresses to their positions, neighbours together. A
+  /// frame whose write was set aside is marked `failed`: its slot stays taken until the call ends.
+  func write(
+    _ context: Context, _ space: JobSpace, _ count: Int, holder: SegmentIndex, pin: (SegmentIndex) -> Void,
+    epochs: (UInt8) -> UInt32
+  ) -> Int32 {
+    var first = 0
+    var outcome = STOWAGE_OK
+    while first < count, outcome == STOWAGE_OK {
+      var started: UnsafeMutablePointer<IORequest>? = nil
+      var last: UnsafeMutablePointer<IORequest>? = nil
+      var runs = 0
+      while first < count, runs < 16, outcome == STOWAGE_OK {
+        let length = runLength(space, first, count)
+        guard let request = acquire(keep: runs == 0 ? Self.keptForLoads : Self.keptForLoads + 4, waits: runs == 0)
+        else {
+          if runs == 0 { outcome = timedOut("no request is free: earlier calls hang") }
+          break
+        }
+        prepareWrite(request, space, first, length, holder, epochs)
+        pin(holder)
+        if let refused = start(context, request) {
+          outcome = refused
+          cleanUpRefused(request)
+          break
+        }
+        request.pointee.next = nil
+        if let last { last.pointee.next = request } else { started = request }
+        last = request
+        runs += 1
+        first += length
+      }
+      let ended = waitAll(started, space, count)
+      if outcome == STOWAGE_OK { outcome = ended }
+    }
+    return outcome
+  }
+
+  /// The host's pin on the segment is taken back when a request was never taken by the tier.
+  private func cleanUpRefused(_ request: RequestPointer) {
+    request.pointee.slotsKept = false
+    cleanUp(request)
+    release(request)
+  }
+
+  private func runLength(_ space: JobSpace, _ first: Int, _ count: Int) -> Int {
+    var length = 1
+    let start = space.outgoing[first]
+    while first + length < count {
+      let next = space.outgoing[first + length]
+      guard next.position == start.position &+ UInt32(length),
+        next.address == start.address + length * pageSize
+      else { break }
+      length += 1
+    }
+    return length
+  }
+
+  private func prepareWrite(
+    _ request: RequestPointer, _ space: JobSpace, _ first: Int, _ length: Int, _ holder: SegmentIndex,
+    _ epochs: (UInt8) -> UInt32
+  ) {
+    request.pointee.frame = .max
+    request.pointee.holder = holder
+    request.pointee.slotsKept = true
+    for index in 0..<length {
+      let sent = space.outgoing[first + index]
+      request.pointee.objects[index] = object(sent.id, sent.isDiscardable)
+      request.pointee.objects[index].epoch = epochs(sent.transforms)
+    }
+    let buffer = UnsafeMutableRawPointer(mutating: space.outgoing[first].address)
+    set(
+      request, STOWAGE_OPERATION_WRITE, slot: UInt64(space.outgoing[first].position), count: length,
+      buffer: buffer)
+  }
+
+  private func waitAll(_ started: RequestPointer?, _ space: JobSpace, _ count: Int) -> Int32 {
+    var outcome = STOWAGE_OK
+    var next = started
+    while let request = next {
+      next = request.pointee.next
+      let slot = UInt32(truncatingIfNeeded: request.pointee.request.slot)
+      let length = request.pointee.request.slot_count
+      let result = wait(request)
+      if result.code != STOWAGE_OK, outcome == STOWAGE_OK { outcome = result.code }
+      if result.isDone {
+        request.pointee.slotsKept = false
+        cleanUp(request)
+        release(request)
+      } else {
+        for index in 0..<count
+        where space.outgoing[index].position >= slot && space.outgoing[index].position < slot + length {
+          space.outgoing[index].failed = true
+        }
+      }
+    }
+    return outcome
+  }
+
+  func trim(_ context: Context, first: Int, count: Int) {
+    guard calls.backing.unsafelyUnwrapped.trim != nil else { return }
+    _ = simple(context, STOWAGE_OPERATION_TRIM, slot: UInt64(first), count: count)
+  }
+
+  /// Everything written so far outlives the power when this gives OK.
+  func sync(_ context: Context) -> Int32 {
+    guard calls.backing.unsafelyUnwrapped.sync != nil else { return STOWAGE_UNSUPPORTED }
+    return simple(context, STOWAGE_OPERATION_SYNC, slot: 0, count: 0)
+  }
+
+  private func simple(_ context: Context, _ operation: UInt32, slot: UInt64, count: Int) -> Int32 {
+    guard let request = acquire(keep: 0) else { return timedOut("no request is free: earlier calls hang") }
+    request.pointee.frame = .max
+    request.pointee.holder = noSegment
+    request.pointee.slotsKept = false
+    set(request, operation, slot: slot, count: count, buffer: nil)
+    if let refused = start(context, request) { return refused }
+    let result = wait(request)
+    if result.isDone { release(request) }
+    return result.code
+  }
+
+  func lastFailure(_ code: Int32) -> String {
+    let said = failure.withLock { $0 }
+    return said.isEmpty ? TierResult.name(code) : "\(said) (\(TierResult.name(code)))"
+  }
+
+  /// True when nothing is under way any more and the tier may be closed.
+  func shutDown() -> Bool {
+    let until = now() &+ min(deadline, 5_000_000_000)
+    while freeLock.withLock({ freeCount }) < requests.count {
+      guard !isManual, now() < until else { return false }
+      freed.wait(freed.ticket, timeout: 10_000_000)
+    }
+    executor?.stop()
+    return true
+  }
+
+  // MARK: Requests
+
+  private func object(_ id: UInt64, _ discardable: Bool) -> stowage_object {
+    stowage_object(
+      id: id, epoch: 0, length: UInt32(pageSize),
+      flags: UInt32(STOWAGE_OBJECT_FRAME) | (discardable ? UInt32(STOWAGE_OBJECT_DISCARDABLE) : 0), reserved: 0)
+  }
+
+  private func set(
+    _ request: RequestPointer, _ operation: UInt32, slot: UInt64, count: Int, buffer: UnsafeMutableRawPointer?
+  ) {
+    request.pointee.request.operation = operation
+    request.pointee.request.slot = slot
+    request.pointee.request.slot_count = UInt32(count)
+    request.pointee.request.buffer = buffer?.assumingMemoryBound(to: UInt8.self)
+    request.pointee.request.objects = operation <= STOWAGE_OPERATION_WRITE ? UnsafePointer(request.pointee.objects) : nil
+    request.pointee.request.deadline_ns = now() &+ deadline
+    request.pointee.state.pointee.store(IORequest.pending, ordering: .releasing)
+    request.pointee.started.pointee.store(false, ordering: .relaxed)
+  }
+
+  private func acquire(keep: Int, waits: Bool = true) -> RequestPointer? {
+    let until = now() &+ deadline
+    while true {
+      freeLock.lock()
+      if freeCount > keep, let request = freeList {
+        freeList = request.pointee.next
+        freeCount -= 1
+        freeLock.unlock()
+        return request
+      }
+      let ticket = freed.ticket
+      freeLock.unlock()
+      guard waits, !isManual, now() < until else { return nil }
+      freed.wait(ticket, timeout: 50_000_000)
+    }
+  }
+
+  func release(_ request: RequestPointer) {
+    request.pointee.state.pointee.store(IORequest.idle, ordering: .relaxed)
+    freeLock.lock()
+    request.pointee.next = freeList
+    freeList = request
+    freeCount += 1
+    freeLock.unlock()
+    freed.notify()
+  }
+
+  /// Hands a request to the tier. Nil when it was taken; otherwise the code, and the request is released.
+  private func start(_ context: Context, _ request: RequestPointer) -> Int32? {
+    if isManual {
+      Self.run(calls, context.pointee.tiers[level], request)
+      return nil
+    }
+    if let executor {
+      executor.add(request)
+      return nil
+    }
+    return submit(context, request)
+  }
+
+  private func submit(_ context: Context, _ request: RequestPointer) -> Int32? {
+    let until = request.pointee.request.deadline_ns
+    var delay: UInt64 = 100_000
+    while true {
+      var taken: UInt32 = 0
+      var pointer: UnsafeMutablePointer<stowage_request> = UnsafeMutableRawPointer(request)
+        .assumingMemoryBound(to: stowage_request.self)
+      HostTable.clearError()
+      calls.enter()
+      let result = calls.backing.unsafelyUnwrapped.submit.unsafelyUnwrapped(
+        calls.instance, context.pointee.tiers[level], &pointer, 1, &taken)
+      calls.leave()
+      if taken == 1 { return nil }
+      if result == STOWAGE_UNSUPPORTED { return startPlain(request) }
+      guard result == STOWAGE_OK || result == STOWAGE_RETRY, now() &+ delay < until else {
+        noteFailure(HostTable.lastError())
+        let code = result == STOWAGE_OK ? STOWAGE_RETRY : result
+        if request.pointee.holder == noSegment { release(request) }
+        return code
+      }
+      freed.wait(freed.ticket, timeout: delay)
+      delay = min(delay * 2, 10_000_000)
+    }
+  }
+
+  /// The tier has the asynchronous form but cannot use it here: from now on its plain form is called on I/O
+  /// threads.
+  private func startPlain(_ request: RequestPointer) -> Int32? {
+    freeLock.lock()
+    if executor == nil { executor = try? IOThreads(name: name, calls: calls, run: Self.run) }
+    let executor = executor
+    freeLock.unlock()
+    guard let executor else {
+      if request.pointee.holder == noSegment { release(request) }
+      return timedOut("no I/O thread can be started")
+    }
+    executor.add(request)
+    return nil
+  }
+
+  /// Waits until the request is done or its deadline has passed; then it is set aside.
+  private func wait(_ request: RequestPointer) -> (isDone: Bool, code: Int32) {
+    let state = request.pointee.state
+    while true {
+      let value = state.pointee.load(ordering: .acquiring)
+      if value == IORequest.done { break }
+      let left = Int64(bitPattern: request.pointee.request.deadline_ns &- now())
+      if left <= 0 || isManual {
+        let set = state.pointee.compareExchange(
+          expected: IORequest.pending, desired: IORequest.abandoned, ordering: .acquiringAndReleasing)
+        if set.exchanged {
+          executor?.noteStuck(request)
+          return (false, timedOut("a call did not return within \(Double(deadline) / 1e9) s"))
+        }
+        continue
+      }
+      _ = stowage_futex_wait(request.pointee.word, IORequest.pending, min(left, 1_000_000_000))
+    }
+    if request.pointee.result != STOWAGE_OK { noteFailure(request.pointee.said) }
+    return (true, request.pointee.result)
+  }
+
+  private func timedOut(_ reason: String) -> Int32 {
+    noteFailure(reason)
+    return STOWAGE_RETRY
+  }
+
+  private func noteFailure(_ text: String) { failure.withLock { $0 = text } }
+
+  /// A request that was set aside has ended, on the tier's thread.
+  func lateEnd(_ request: RequestPointer) {
+    cleanUp(request)
+    release(request)
+  }
+
+  // MARK: The plain form
+
+  /// Calls the plain form and completes the request.
+  private static func run(_ calls: TierCalls, _ context: OpaquePointer?, _ request: RequestPointer) {
+    let backing = calls.backing.unsafelyUnwrapped
+    let raw = UnsafeMutableRawPointer(request).assumingMemoryBound(to: stowage_request.self)
+    let wanted = raw.pointee
+    HostTable.clearError()
+    calls.enter()
+    let result: Int32
+    switch wanted.operation {
+    case STOWAGE_OPERATION_READ:
+      result = backing.read(
+        calls.instance, context, wanted.slot, wanted.slot_count, wanted.buffer.unsafelyUnwrapped, wanted.objects)
+    case STOWAGE_OPERATION_WRITE:
+      result = backing.write(
+        calls.instance, context, wanted.slot, wanted.slot_count, wanted.buffer.unsafelyUnwrapped, wanted.objects)
+    case STOWAGE_OPERATION_TRIM:
+      result = backing.trim.map { $0(calls.instance, context, wanted.slot, wanted.slot_count) } ?? STOWAGE_UNSUPPORTED
+    default: result = backing.sync.map { $0(calls.instance, context) } ?? STOWAGE_UNSUPPORTED
+    }
+    calls.leave()
+    raw.pointee.complete(raw, result)
+  }
+}

@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: Apache-2.0
+import CStowageTier
+import Synchronization
+
+/// Threads that make the plain calls into one backing. A thread whose call hangs is replaced, up to a limit, so that
+/// others are served meanwhile.
+final class IOThreads: @unchecked Sendable {
+  private static let ordinary = 2
+  private static let most = 16
+
+  private let name: String
+  private let calls: TierCalls
+  private let run: @Sendable (TierCalls, OpaquePointer?, RequestPointer) -> Void
+  private let lock = FutexLock()
+  private let added = Event()
+  private var first: RequestPointer?
+  private var last: RequestPointer?
+  private var threads: [EngineThread] = []
+  private var stuck = 0
+  private var isStopping = false
+
+  /// - Parameter run: makes the call and completes the request.
+  init(
+    name: String, calls: TierCalls,
+    run: @escaping @Sendable (TierCalls, OpaquePointer?, RequestPointer) -> Void
+  ) throws(StoreError) {
+    self.name = name
+    self.calls = calls
+    self.run = run
+    for _ in 0..<Self.ordinary { try spawn() }
+  }
+
+  private func spawn() throws(StoreError) {
+    let thread = try EngineThread("io-\(name)") { [self] in serve() }
+    lock.withLock { threads.append(thread) }
+  }
+
+  func add(_ request: RequestPointer) {
+    lock.lock()
+    request.pointee.queued = nil
+    if let last { last.pointee.queued = request } else { first = request }
+    last = request
+    lock.unlock()
+    added.notify()
+  }
+
+  /// A request was set aside: if a thread is in its call, that thread is stuck, and another one takes its place.
+  func noteStuck(_ request: RequestPointer) {
+    guard request.pointee.started.pointee.load(ordering: .acquiring) else { return }
+    let canSpawn = lock.withLock { () -> Bool in
+      stuck += 1
+      return threads.count < Self.most
+    }
+    // Without one more thread the others still serve; calls then time out while all hang.
+    if canSpawn { try? spawn() }
+  }
+
+  private func serve() {
+    let context = openContext()
+    defer { if let context { calls.threadClose.unsafelyUnwrapped(calls.instance, context) } }
+    while true {
+      lock.lock()
+      let ticket = added.ticket
+      guard let request = first else {
+        let stop = isStopping
+        lock.unlock()
+        if stop { return }
+        added.wait(ticket, timeout: 1_000_000_000)
+        continue
+      }
+      first = request.pointee.queued
+      if first == nil { last = nil }
+      lock.unlock()
+      request.pointee.started.pointee.store(true, ordering: .releasing)
+      run(calls, context, request)
+    }
+  }
+
+  /// A context of the thread's own. A tier that cannot give one now is called without, and refuses as it sees fit.
+  private func openContext() -> OpaquePointer? {
+    guard let open = calls.threadOpen else { return nil }
+    var context: OpaquePointer?
+    let use = UInt32(STOWAGE_CONTEXT_ENCODE | STOWAGE_CONTEXT_DECODE)
+    return open(calls.instance, use, &context) == STOWAGE_OK ? context : nil
+  }
+
+  func stop() {
+    lock.withLock { isStopping = true }
+    added.notify()
+    for thread in lock.withLock({ threads }) { thread.join() }
+  }
+}

@@ -1,0 +1,204 @@
+// SPDX-License-Identifier: Apache-2.0
+import CStowageTier
+
+/// Squeezing out what taken pages leave behind.
+extension Engine {
+  /// Copies the live chunks of neighbouring segments, in order, into fewer; `space.segments[..<count]` are claimed. Ids and
+  /// encodings stay.
+  func compactSegments(_ context: Context, _ space: JobSpace, _ level: Int, segments count: Int) {
+    let sequence = arena.head(space.segments[0]).pointee.sequence
+    lock.lock()
+    sealOpen(level, of: context)
+    // The new segments stand where the old ones stood.
+    var next = levels[level].head
+    while next != noSegment, arena.head(next).pointee.sequence < sequence { next = arena.head(next).pointee.next }
+    lock.unlock()
+    var isComplete = true
+    outer: for index in 0..<count {
+      let segment = space.segments[index]
+      let used = Int(arena.head(segment).pointee.used)
+      var offset = 0
+      while offset < used {
+        var none: [DroppedPage] = []
+        lock.lock()
+        let batch = gather(
+          segment, from: &offset, to: used, into: space.items, room: JobSpace.batchMax, drop: nil, &none)
+        lock.unlock()
+        for item in 0..<batch {
+          guard copyChunk(context, space.items + item, to: level, sequence: sequence) else {
+            isComplete = false
+            publishCopies(context, space.items, item, level)
+            break outer
+          }
+        }
+        publishCopies(context, space.items, batch, level)
+      }
+    }
+    lock.lock()
+    sealOpen(level, of: context)
+    for index in 0..<count { unclaim(space.segments[index]) }
+    if !isComplete { levels[level].isDraining = true }
+    lock.unlock()
+  }
+
+  /// Appends a copy of a chunk to the context's open segment of `level`, which is kept in order by its sequence.
+  private func copyChunk(_ context: Context, _ item: UnsafeMutablePointer<Item>, to level: Int, sequence: UInt64) -> Bool {
+    let length = Int(item.pointee.length)
+    let open = context.pointee.open[level]
+    let fits =
+      open != noSegment
+      && context.pointee.cursor[level] + ChunkHeader.byteCount + length <= segmentSize
+      && (level == 0 || codec.fits(item.pointee.id, base: arena.head(open).pointee.idBase))
+    if !fits {
+      guard reopenAt(context, level, id: item.pointee.id, sequence: sequence) else { return false }
+    }
+    let base = arena.head(context.pointee.open[level]).pointee.idBase
+    appendAddress(context, level).copyMemory(from: item.pointee.address, byteCount: length)
+    item.pointee.target = append(
+      context, level, length: length, owner: item.pointee.owner, id: level == 0 ? base : item.pointee.id,
+      checksum: item.pointee.checksum, discardable: item.pointee.place.isDiscardable)
+    return true
+  }
+
+  /// A new open segment of `level` at its place in the order.
+  private func reopenAt(_ context: Context, _ level: Int, id: UInt64, sequence: UInt64) -> Bool {
+    lock.lock()
+    defer { lock.unlock() }
+    sealOpen(level, of: context)
+    guard let segment = openSegment(level) else { return false }
+    unlink(segment)
+    var next = levels[level].head
+    while next != noSegment, arena.head(next).pointee.sequence <= sequence { next = arena.head(next).pointee.next }
+    link(segment, to: level, before: next)
+    arena.head(segment).pointee.sequence = sequence
+    arena.head(segment).pointee.idBase = codec.base(for: id)
+    context.pointee.open[level] = segment
+    context.pointee.cursor[level] = 0
+    return true
+  }
+
+  private func publishCopies(_ context: Context, _ items: UnsafeMutablePointer<Item>, _ count: Int, _ level: Int) {
+    lock.lock()
+    noteCursor(context, level)
+    for index in 0..<count {
+      let item = items[index]
+      let entry = pages.entry(item.owner)
+      guard entry.pointee.place == item.place else { continue }
+      vacate(item.place)
+      occupy(item.target, length: Int(item.length))
+      entry.pointee.place = item.target.with(generation: item.place.generation)
+      state.pointee.chunksCompacted += 1
+    }
+    lock.unlock()
+  }
+
+  /// Takes sparse frames of a backing apart: each is read and deciphered, its live chunks go back to the oldest end of the
+  /// level that encoded them, and get a new frame from there. A bounded number in one go.
+  func compactFrames(_ context: Context, _ space: JobSpace, _ level: Int) {
+    for _ in 0..<8 {
+      lock.lock()
+      guard let frame = nextSparse(level) else { return lock.unlock() }
+      let record = frames.record(frame)
+      record.pointee.pins += 1
+      let first = Place.framed(frame, ordinal: 0, discardable: record.pointee.isDiscardable)
+      let view = view(of: first)
+      lock.unlock()
+      let opened = openFrame(context, view)
+      if opened.result == STOWAGE_OK { returnChunks(context, space, frame, view) }
+      lock.lock()
+      if opened.isPinned { unpinFrame(frame) }
+      if opened.result != STOWAGE_OK {
+        degrade(level, ports[level]?.lastFailure(opened.result) ?? TierResult.name(opened.result))
+        return lock.unlock()
+      }
+      state.pointee.framesCompacted += 1
+      lock.unlock()
+    }
+  }
+
+  /// The next sparse frame at a level, from where the last search ended. Looks at a bounded number. With the lock.
+  private func nextSparse(_ level: Int) -> FrameIndex? {
+    let count = frames.count
+    guard count > 0 else { return nil }
+    for _ in 0..<min(count, 65536) {
+      let frame = state.pointee.frameCursor
+      state.pointee.frameCursor = Int(frame) + 1 < count ? frame + 1 : 0
+      let record = frames.record(frame)
+      if record.pointee.count > 0, Int(record.pointee.level) == level, record.pointee.flags == 0, isSparse(record) {
+        return frame
+      }
+    }
+    return nil
+  }
+
+  /// Appends the live chunks of an opened frame (in `pageA`) at the oldest end of their level.
+  private func returnChunks(_ context: Context, _ space: JobSpace, _ frame: FrameIndex, _ view: FrameView) {
+    let level = Int(view.record.codec)
+    let epoch = calls[level]?.epoch ?? 0
+    var count = 0
+    lock.lock()
+    let record = frames.record(frame)
+    var offset = 0
+    for ordinal in 0..<Int(record.pointee.count) {
+      let chunk = frames.place(record, ordinal).pointee
+      let length = codec.length(chunk.lengthAndID)
+      defer { offset += length }
+      let place = pages.entry(chunk.owner).pointee.place
+      guard place.state == .framed, place.frame == frame, place.ordinal == ordinal else { continue }
+      space.items[count] = Item(
+        owner: chunk.owner, length: UInt32(length), place: place,
+        id: record.pointee.chunkBase + codec.idOffset(chunk.lengthAndID),
+        address: UnsafeRawPointer(context.pointee.pageA) + offset, checksum: 0, bin: -1, target: Place(bits: 0))
+      count += 1
+    }
+    lock.unlock()
+    for index in 0..<count {
+      let item = space.items + index
+      item.pointee.checksum = checksum(item.pointee.address, Int(item.pointee.length), id: item.pointee.id, epoch: epoch)
+      guard copyChunk(context, item, to: level, sequence: 0) else {
+        publishCopies(context, space.items, index, level)
+        return
+      }
+    }
+    publishCopies(context, space.items, count, level)
+  }
+
+  /// Drops the discardable pages of one segment, or of the frames of a level that have some, to make room.
+  func dropDiscardable(_ work: Work) {
+    var dropped: [DroppedPage] = []
+    if work.segment != noSegment {
+      let used = Int(arena.head(work.segment).pointee.used)
+      var offset = 0
+      lock.lock()
+      while offset < used {
+        let header = header(work.segment, offset).pointee
+        let here = place(work.segment, offset, discardable: true)
+        if pages.entry(header.owner).pointee.place.bare == here {
+          dropped.append(dropPage(header.owner, .noRoom))
+        }
+        offset += aligned(ChunkHeader.byteCount + codec.length(header.lengthAndID))
+      }
+      unclaim(work.segment)
+      lock.unlock()
+    } else {
+      lock.lock()
+      dropOldestFrame(work.level, &dropped)
+      lock.unlock()
+    }
+    deliver(dropped)
+  }
+
+  /// The oldest discardable frame at a level is the one with the lowest id. With the lock.
+  private func dropOldestFrame(_ level: Int, _ dropped: inout [DroppedPage]) {
+    var oldest: FrameIndex?
+    for frame in 0..<FrameIndex(frames.count) {
+      let record = frames.record(frame)
+      guard record.pointee.count > 0, record.pointee.live > 0, Int(record.pointee.level) == level,
+        record.pointee.isDiscardable
+      else { continue }
+      if let found = oldest, frames.record(found).pointee.id < record.pointee.id { continue }
+      oldest = frame
+    }
+    if let oldest { dropFrame(oldest, .noRoom, &dropped) }
+  }
+}

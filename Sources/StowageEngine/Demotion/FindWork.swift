@@ -1,0 +1,258 @@
+// SPDX-License-Identifier: Apache-2.0
+import Synchronization
+
+/// A piece of engine work.
+struct Work {
+  enum Kind {
+    /// Single pages of one segment to a page level.
+    case movePages
+    /// Chunks of several segments into frames.
+    case packFrames
+    /// Frames of one segment further down.
+    case moveFrames
+    /// Frames of a backing to a lower level.
+    case moveSlots
+    /// Neighbouring sparse segments into fewer.
+    case compactSegments
+    /// Live chunks of sparse frames back to their level.
+    case compactFrames
+    /// The oldest discardable pages, to make room.
+    case dropDiscardable
+    /// Makes RAM present ahead of use.
+    case prepareSegment
+    /// Tells a backing which slots it may forget.
+    case trim
+  }
+  var kind: Kind
+  var level: Int
+  var route = Route(target: 0)
+  /// compactSegments: the first of the run.
+  var segment = noSegment
+  /// Whether chunks are packed as they are (flush).
+  var isFlush = false
+}
+
+/// Finding work. All functions here expect the engine's lock to be held.
+extension Engine {
+  /// What would make room, the deepest level first, so that those above find room below them. Nil when nothing
+  /// would.
+  func findWork(for context: Context?) -> Work? {
+    let now = environment.now()
+    let burst = now < state.pointee.burstUntil
+    for index in stride(from: levelCount - 1, through: 0, by: -1) {
+      if plan.levels[index].role == .backing {
+        if let work = backingWork(index, burst, now) { return work }
+      } else if holdsSegments(index), let work = levelWork(index, burst, now) {
+        return work
+      }
+    }
+    if let work = compaction() { return work }
+    if let work = frameCompaction(now, onlyWhenFull: true) { return work }
+    return state.pointee.putWaiters > 0 ? discardWork() : nil
+  }
+
+  private func levelWork(_ index: Int, _ burst: Bool, _ now: UInt64) -> Work? {
+    let flushing = hasFlushable(index)
+    guard flushing || isOver(index), !isDegraded(index, now) || plan.levels[index].role == .store else {
+      return nil
+    }
+    // Squeezing out holes is cheaper than moving pages on.
+    if !flushing, let work = sparseRun(index, least: 1) { return work }
+    guard let route = route(from: index, burst: burst, now: now, flushing: flushing),
+      firstSealed(index) != noSegment
+    else { return nil }
+    var work = Work(kind: .movePages, level: index, route: route, isFlush: flushing)
+    if plan.levels[index].role == .frame {
+      work.kind = .moveFrames
+    } else if route.isFrames {
+      work.kind = .packFrames
+    }
+    return work
+  }
+
+  private func backingWork(_ index: Int, _ burst: Bool, _ now: UInt64) -> Work? {
+    let isFlushed = levels[index].flushBelow > 0 && levels[index].slots > 0
+    guard levels[index].slots > levels[index].high || isFlushed, ports[index]?.queue.isEmpty == false,
+      let route = frameRoute(from: index, burst: burst, now: now, flushing: false, skipped: 0)
+    else { return nil }
+    return Work(kind: .moveSlots, level: index, route: route)
+  }
+
+  /// Above its high watermark, or on the way down to the low one.
+  private func isOver(_ index: Int) -> Bool {
+    let level = levels + index
+    let now = level.pointee.segments - level.pointee.claimed
+    if now > level.pointee.high {
+      level.pointee.isDraining = true
+    } else if now <= level.pointee.low {
+      level.pointee.isDraining = false
+    }
+    guard level.pointee.isDraining, now > level.pointee.low else { return false }
+    if level.pointee.sealed == 0 { sealIdle(index) }
+    return level.pointee.sealed > 0
+  }
+
+  private func hasFlushable(_ index: Int) -> Bool {
+    guard levels[index].flushBelow > 0 else { return false }
+    return firstFlushable(index) != noSegment
+  }
+
+  /// The oldest segment that a flush is to empty and that can be claimed now. Discardable pages may stay.
+  func firstFlushable(_ index: Int) -> SegmentIndex {
+    var segment = levels[index].head
+    while segment != noSegment {
+      let head = arena.head(segment)
+      if head.pointee.state == .sealed, head.pointee.pins == 0, head.pointee.sequence < levels[index].flushBelow,
+        head.pointee.count > head.pointee.discardable
+      {
+        return segment
+      }
+      segment = head.pointee.next
+    }
+    return noSegment
+  }
+
+  /// The oldest segment that can be claimed now.
+  func firstSealed(_ index: Int) -> SegmentIndex {
+    var segment = levels[index].head
+    while segment != noSegment {
+      let head = arena.head(segment)
+      if head.pointee.state == .sealed, head.pointee.pins == 0 { return segment }
+      segment = head.pointee.next
+    }
+    return noSegment
+  }
+
+  /// Seals open segments that nobody is appending to now.
+  func sealIdle(_ index: Int) {
+    if index == 0, state.pointee.storeSegment != noSegment,
+      arena.head(state.pointee.storeSegment).pointee.pins == 0
+    {
+      let segment = state.pointee.storeSegment
+      state.pointee.storeSegment = noSegment
+      seal(segment)
+    }
+    for number in 0..<callers.count { sealIdle(index, of: callers[number]) }
+    for context in workers { sealIdle(index, of: context) }
+  }
+
+  private func sealIdle(_ index: Int, of context: Context) {
+    guard context.pointee.open[index] != noSegment,
+      context.pointee.held.compareExchange(expected: 0, desired: 1, ordering: .acquiring).exchanged
+    else { return }
+    sealOpen(index, of: context)
+    context.pointee.held.store(0, ordering: .releasing)
+  }
+
+  /// Ends a context's open segment in a level. The context is held by the caller.
+  func sealOpen(_ index: Int, of context: Context) {
+    let segment = context.pointee.open[index]
+    guard segment != noSegment else { return }
+    context.pointee.open[index] = noSegment
+    arena.head(segment).pointee.used = UInt32(context.pointee.cursor[index])
+    seal(segment)
+  }
+
+  // MARK: Compaction
+
+  /// A level in which holes have grown over an eighth of its segments.
+  private func compaction() -> Work? {
+    for index in 0..<levelCount where holdsSegments(index) && plan.levels[index].role != .frame {
+      let level = levels + index
+      guard level.pointee.sealed >= 2 else { continue }
+      let bytes = level.pointee.segments * segmentSize
+      let filled = level.pointee.liveBytes + level.pointee.pages * ChunkHeader.byteCount
+      guard bytes - filled > max(bytes / 8, 3 * segmentSize) else { continue }
+      if let work = sparseRun(index, least: 1) { return work }
+    }
+    return nil
+  }
+
+  /// Neighbouring sealed segments whose live chunks fit into at least `least` fewer.
+  private func sparseRun(_ index: Int, least: Int) -> Work? {
+    guard plan.levels[index].role != .frame, levels[index].sealed >= 2 else { return nil }
+    let bytes = levels[index].segments * segmentSize
+    let filled = levels[index].liveBytes + levels[index].pages * (ChunkHeader.byteCount + unit)
+    guard bytes - filled > bytes / 8 + segmentSize else { return nil }
+    var first = levels[index].head
+    while first != noSegment {
+      if let found = run(from: first, least: least) { return found }
+      first = arena.head(first).pointee.next
+    }
+    return nil
+  }
+
+  private func run(from first: SegmentIndex, least: Int) -> Work? {
+    var need = 0
+    var count = 0
+    var segment = first
+    while segment != noSegment, count < JobSpace.segmentsMax {
+      let head = arena.head(segment)
+      guard head.pointee.state == .sealed, head.pointee.pins == 0 else { return nil }
+      need += Int(head.pointee.live) + Int(head.pointee.count) * (ChunkHeader.byteCount + unit)
+      count += 1
+      // A chunk that does not fit the rest of a segment leaves a gap of up to its length.
+      if need + count * (pageSize / 2) <= (count - least) * segmentSize {
+        return Work(
+          kind: .compactSegments, level: Int(head.pointee.level), route: Route(target: count),
+          segment: first)
+      }
+      segment = head.pointee.next
+    }
+    return nil
+  }
+
+  /// A look for sparse frames, when a backing runs out of slots (or, at leisure, when many are sparse).
+  func frameCompaction(_ now: UInt64, onlyWhenFull: Bool) -> Work? {
+    guard let codecLevel = plan.packingLevel ?? (plan.lastPageLevel > 0 ? plan.lastPageLevel : nil) else {
+      return nil
+    }
+    for index in 0..<levelCount where plan.levels[index].role == .backing && !isDegraded(index, now) {
+      let level = levels + index
+      let isFull = level.pointee.slots >= level.pointee.high
+      guard level.pointee.slots > 0, isFull || !onlyWhenFull else { continue }
+      guard level.pointee.sparseFrames > 0, hasRoom(codecLevel) else { continue }
+      return Work(kind: .compactFrames, level: index)
+    }
+    return nil
+  }
+
+  // MARK: Discarding for want of room
+
+  private func discardWork() -> Work? {
+    guard state.pointee.discardablePages > 0 else { return nil }
+    for index in stride(from: levelCount - 1, through: 0, by: -1) where levels[index].discardable > 0 {
+      if holdsSegments(index), plan.levels[index].role != .frame {
+        var segment = levels[index].head
+        while segment != noSegment {
+          let head = arena.head(segment)
+          if head.pointee.discardable > 0, head.pointee.state == .sealed, head.pointee.pins == 0 {
+            return Work(kind: .dropDiscardable, level: index, segment: segment)
+          }
+          segment = head.pointee.next
+        }
+        sealIdle(index)
+      } else {
+        return Work(kind: .dropDiscardable, level: index)
+      }
+    }
+    return nil
+  }
+
+  // MARK: At leisure
+
+  /// What is worth doing when nothing needs room.
+  func findLeisureWork() -> Work? {
+    let level = levels[0]
+    let grows = level.segments + 2 >= level.high || state.pointee.jobs > 0 || level.isDraining
+    if grows, arena.ready < 4, arena.present < segmentsAllowed {
+      return Work(kind: .prepareSegment, level: 0)
+    }
+    for index in 0..<levelCount {
+      if let port = ports[index], port.slots.hasTrimmable, !levels[index].isDegraded {
+        return Work(kind: .trim, level: index)
+      }
+    }
+    return nil
+  }
+}

@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// One chunk that a piece of work has in hand.
+struct Item {
+  var owner: UInt32
+  var length: UInt32
+  /// Where it is, as the page table has it; compared before it is changed.
+  var place: Place
+  var id: UInt64
+  var address: UnsafeRawPointer
+  var checksum: UInt32
+  /// The frame planned for it.
+  var bin: Int32
+  /// Its new place.
+  var target: Place
+}
+
+/// One frame on its way.
+struct Outgoing {
+  var id: UInt64 = 0
+  /// Its bytes now.
+  var address: UnsafeRawPointer
+  /// An existing frame that moves; `.max` for a new one.
+  var frame: FrameIndex = .max
+  /// A new one: its items.
+  var firstItem = 0
+  var itemCount = 0
+  var chunkBase: UInt64 = 0
+  var isDiscardable = false
+  var checksum: UInt32 = 0
+  /// Where it arrived.
+  var position: UInt32 = 0
+  var transforms: UInt8 = 0
+  var failed = false
+}
+
+/// A frame being planned.
+struct Bin {
+  var room: Int32
+  var count: Int32
+  var idBase: UInt64
+  var isDiscardable: Bool
+}
+
+/// The preallocated tables of one worker, so that engine work allocates nothing.
+struct JobSpace: @unchecked Sendable {
+  static let itemsMax = 2048
+  static let batchMax = 32
+  static let segmentsMax = 8
+
+  let items: UnsafeMutablePointer<Item>
+  let sorted: UnsafeMutablePointer<UInt32>
+  let bins: UnsafeMutablePointer<Bin>
+  let outgoing: UnsafeMutablePointer<Outgoing>
+  let sidecars: UnsafeMutablePointer<UInt8>
+  let segments: UnsafeMutablePointer<SegmentIndex>
+  let framesMax: Int
+  let sidecarLength: Int
+  private let region: Region
+
+  init(_ setting: Setting) throws(StoreError) {
+    framesMax = setting.segmentSize / setting.pageSize
+    sidecarLength = setting.plan.sidecarLength
+    let sizes = [
+      Self.itemsMax * MemoryLayout<Item>.stride, Self.itemsMax * 4,
+      Self.itemsMax * MemoryLayout<Bin>.stride, framesMax * MemoryLayout<Outgoing>.stride,
+      framesMax * max(8, sidecarLength), Self.segmentsMax * 4,
+    ].map { ($0 + 63) & ~63 }
+    region = try Region(byteCount: sizes.reduce(0, +))
+    var at = region.base
+    func next(_ index: Int) -> UnsafeMutableRawPointer {
+      defer { at += sizes[index] }
+      return at
+    }
+    items = next(0).bindMemory(to: Item.self, capacity: Self.itemsMax)
+    sorted = next(1).bindMemory(to: UInt32.self, capacity: Self.itemsMax)
+    bins = next(2).bindMemory(to: Bin.self, capacity: Self.itemsMax)
+    outgoing = next(3).bindMemory(to: Outgoing.self, capacity: framesMax)
+    sidecars = next(4).bindMemory(to: UInt8.self, capacity: framesMax * max(8, sidecarLength))
+    segments = next(5).bindMemory(to: SegmentIndex.self, capacity: Self.segmentsMax)
+  }
+
+  var byteCount: Int { region.byteCount }
+
+  func unmap() { region.unmap() }
+}

@@ -1,0 +1,305 @@
+// SPDX-License-Identifier: Apache-2.0
+import CStowageTier
+
+/// Packing chunks into frames and sending them down.
+extension Engine {
+  /// Packs the pages of claimed segments of a page level into frames along `work.route`.
+  func packFrames(_ context: Context, _ space: JobSpace, _ work: Work, segments count: Int) {
+    let route = work.route
+    // Chunks that are handed on as they are stay in place while they are packed; others are encoded into a
+    // scratch segment first.
+    let asIs = route.codec == work.level || (work.level == 0 && route.codec == Int(FrameRecord.rawCodec))
+    var scratch: SegmentIndex? = nil
+    if !asIs {
+      scratch = lock.withLock { takeScratch(level: work.level) }
+      guard scratch != nil else { return lock.withLock { unclaimAll(space, count) } }
+    }
+    var cursor = GatherCursor()
+    while cursor.segment < count {
+      let gathered = gatherWindow(context, space, work, &cursor, count, scratch)
+      guard gathered.count > 0 else { continue }
+      let bins = planBins(space, gathered.count)
+      guard gathered.isComplete, sendBins(context, space, bins, gathered.count, work) else { break }
+    }
+    lock.lock()
+    if let scratch { giveScratch(scratch) }
+    unclaimAll(space, count)
+    lock.unlock()
+  }
+
+  private func unclaimAll(_ space: JobSpace, _ count: Int) {
+    for index in 0..<count { unclaim(space.segments[index]) }
+  }
+
+  struct GatherCursor {
+    var segment = 0
+    var offset = 0
+  }
+
+  /// Collects items until the space or the scratch segment is full, or the segments are through. `isComplete` is false
+  /// when the codec failed.
+  private func gatherWindow(
+    _ context: Context, _ space: JobSpace, _ work: Work, _ cursor: inout GatherCursor, _ segments: Int,
+    _ scratch: SegmentIndex?
+  ) -> (count: Int, isComplete: Bool) {
+    let drop: DropReason? =
+      passesDiscardPoint(from: work.level, to: work.route.target) && !work.isFlush ? .discardPoint : nil
+    var count = 0
+    var filled = 0
+    while cursor.segment < segments, count + JobSpace.batchMax <= JobSpace.itemsMax {
+      if scratch != nil, filled + JobSpace.batchMax * pageSize > segmentSize { break }
+      let segment = space.segments[cursor.segment]
+      let used = Int(arena.head(segment).pointee.used)
+      let room = scratch == nil ? JobSpace.batchMax : min(JobSpace.batchMax, (segmentSize - filled) / pageSize)
+      var dropped: [DroppedPage] = []
+      lock.lock()
+      var added = gather(
+        segment, from: &cursor.offset, to: used, into: space.items + count, room: room, drop: drop, &dropped)
+      if work.isFlush { added = keepDiscardable(space.items + count, added) }
+      lock.unlock()
+      if !dropped.isEmpty { deliver(dropped) }
+      let batch = space.items + count
+      guard let prepared = prepare(context, batch, added, work, scratch, &filled) else { return (count, false) }
+      count += prepared
+      if cursor.offset >= used { cursor = GatherCursor(segment: cursor.segment + 1) }
+    }
+    return (count, true)
+  }
+
+  /// A flush moves persistent pages only; discardable ones stay behind in their segment.
+  private func keepDiscardable(_ items: UnsafeMutablePointer<Item>, _ count: Int) -> Int {
+    var kept = 0
+    for index in 0..<count where !items[index].place.isDiscardable {
+      items[kept] = items[index]
+      kept += 1
+    }
+    return kept
+  }
+
+  /// Brings items to the form in which they are packed: checked as they are, or decoded and encoded anew into
+  /// scratch. Damaged pages are dropped. The count of those that remain; nil when the codec failed.
+  private func prepare(
+    _ context: Context, _ items: UnsafeMutablePointer<Item>, _ count: Int, _ work: Work, _ scratch: SegmentIndex?,
+    _ filled: inout Int
+  ) -> Int? {
+    var kept = 0
+    let began = environment.now()
+    for index in 0..<count {
+      let item = items + index
+      if let scratch {
+        guard let page = rawPage(context, item, level: work.level) else { continue }
+        guard encodeScratch(context, page, item, work, scratch, &filled) else { return nil }
+      } else if work.level > 0 {
+        let tier = calls[work.level].unsafelyUnwrapped
+        let sum = checksum(item.pointee.address, Int(item.pointee.length), id: item.pointee.id, epoch: tier.epoch)
+        guard sum == item.pointee.checksum else {
+          HostTable.clearError()
+          dropUnreadable(item.pointee, STOWAGE_CORRUPT)
+          continue
+        }
+      }
+      items[kept] = item.pointee
+      kept += 1
+    }
+    if scratch != nil, work.route.codec != Int(FrameRecord.rawCodec) {
+      let elapsed = environment.now() &- began
+      lock.withLock { levels[work.route.codec].countEncodes(kept, nanoseconds: elapsed) }
+    }
+    return kept
+  }
+
+  /// Encodes one page by the route's codec (or copies it raw) to the end of the scratch segment.
+  private func encodeScratch(
+    _ context: Context, _ page: UnsafeRawPointer, _ item: UnsafeMutablePointer<Item>, _ work: Work,
+    _ scratch: SegmentIndex, _ filled: inout Int
+  ) -> Bool {
+    let output = arena.bytes(scratch) + filled
+    item.pointee.address = UnsafeRawPointer(output)
+    item.pointee.length = UInt32(pageSize)
+    let codecLevel = work.route.codec
+    let isRawTwice =
+      plan.levels[work.level].compressorOrdinal >= 2 && page != UnsafeRawPointer(context.pointee.pageA)
+    if codecLevel != Int(FrameRecord.rawCodec), !isRawTwice {
+      let tier = calls[codecLevel].unsafelyUnwrapped
+      item.pointee.id = nextID(context, codecLevel)
+      var object = stowage_object(
+        id: item.pointee.id, epoch: tier.epoch, length: UInt32(pageSize),
+        flags: item.pointee.place.isDiscardable ? UInt32(STOWAGE_OBJECT_DISCARDABLE) : 0, reserved: 0)
+      var written = 0
+      let result = tier.encode(
+        context.pointee.tiers[codecLevel], &object, page, output, room: pageSize - 1, length: &written,
+        sidecar: nil)
+      if result == STOWAGE_OK, written > 0, written < pageSize {
+        item.pointee.length = UInt32(written)
+        filled += written
+        return true
+      }
+      guard result == STOWAGE_TOO_BIG else {
+        lock.withLock { degrade(codecLevel, tierMessage(result)) }
+        return false
+      }
+    }
+    output.copyMemory(from: page, byteCount: pageSize)
+    filled += pageSize
+    return true
+  }
+
+  // MARK: Planning
+
+  /// Sorts the items into frames: the longest first, each into the first frame with room (first-fit decreasing), which
+  /// leaves under one percent unused when most chunks are much shorter than a frame. Persistent and discardable pages get
+  /// frames of their own, so that dropping the latter frees whole frames.
+  ///
+  /// Returns the number of frames; items are left in `sorted`, grouped by frame.
+  func planBins(_ space: JobSpace, _ count: Int) -> Int {
+    sortByLength(space, count)
+    var bins = 0
+    var firstOpen = 0
+    for position in 0..<count {
+      let item = space.items + Int(space.sorted[position])
+      let length = Int32(item.pointee.length)
+      var bin = length == Int32(pageSize) ? bins : firstOpen
+      while bin < bins, !fits(space.bins[bin], item.pointee, length) { bin += 1 }
+      if bin == bins {
+        space.bins[bin] = Bin(
+          room: Int32(pageSize), count: 0, idBase: codec.base(for: item.pointee.id),
+          isDiscardable: item.pointee.place.isDiscardable)
+        bins += 1
+      }
+      space.bins[bin].room -= length
+      space.bins[bin].count += 1
+      item.pointee.bin = Int32(bin)
+      while firstOpen < bins, space.bins[firstOpen].room < 24 { firstOpen += 1 }
+    }
+    groupByBin(space, count, bins)
+    return bins
+  }
+
+  @inline(__always) private func fits(_ bin: Bin, _ item: Item, _ length: Int32) -> Bool {
+    bin.room >= length && bin.count < Int32(FrameTable.chunksMax)
+      && bin.isDiscardable == item.place.isDiscardable && codec.fits(item.id, base: bin.idBase)
+  }
+
+  /// A counting sort by descending length, in 256 steps: near enough for packing.
+  private func sortByLength(_ space: JobSpace, _ count: Int) {
+    withUnsafeTemporaryAllocation(of: UInt16.self, capacity: 258) { starts in
+      starts.initialize(repeating: 0)
+      let shift = pageSize.trailingZeroBitCount - 8
+      for index in 0..<count { starts[257 - (Int(space.items[index].length) >> shift)] += 1 }
+      var sum: UInt16 = 0
+      for key in 0..<258 {
+        let size = starts[key]
+        starts[key] = sum
+        sum += size
+      }
+      for index in 0..<count {
+        let key = 257 - (Int(space.items[index].length) >> shift)
+        space.sorted[Int(starts[key])] = UInt32(index)
+        starts[key] += 1
+      }
+    }
+  }
+
+  /// Orders `sorted` by frame; each frame's `room` becomes the place of its first item.
+  private func groupByBin(_ space: JobSpace, _ count: Int, _ bins: Int) {
+    var first: Int32 = 0
+    for bin in 0..<bins {
+      let size = space.bins[bin].count
+      space.bins[bin].room = first
+      space.bins[bin].count = 0
+      first += size
+    }
+    for index in 0..<count {
+      let bin = Int(space.items[index].bin)
+      space.sorted[Int(space.bins[bin].room + space.bins[bin].count)] = UInt32(index)
+      space.bins[bin].count += 1
+    }
+  }
+
+  // MARK: Sending
+
+  /// Builds the planned frames and sends them along the route, a segment's worth at a time. False when that failed: the
+  /// rest stays where it is.
+  private func sendBins(_ context: Context, _ space: JobSpace, _ bins: Int, _ items: Int, _ work: Work) -> Bool {
+    guard let build = lock.withLock({ takeScratch(level: work.level) }) else { return false }
+    defer { lock.withLock { giveScratch(build) } }
+    var bin = 0
+    while bin < bins {
+      let count = min(framesPerSegment, bins - bin, roomForFrames(context, work.route))
+      guard count > 0 else { return false }
+      buildFrames(space, build, firstBin: bin, count: count, work)
+      guard transfer(context, space, count, work.route, scratchPinned: build) else { return false }
+      publishNew(context, space, count, work)
+      bin += count
+    }
+    return true
+  }
+
+  private func buildFrames(_ space: JobSpace, _ build: SegmentIndex, firstBin: Int, count: Int, _ work: Work) {
+    lock.lock()
+    let firstID = state.pointee.nextFrameID
+    state.pointee.nextFrameID += UInt64(count)
+    lock.unlock()
+    for index in 0..<count {
+      let bin = space.bins[firstBin + index]
+      let frame = arena.bytes(build) + index * pageSize
+      var at = 0
+      for position in Int(bin.room)..<Int(bin.room + bin.count) {
+        let item = space.items[Int(space.sorted[position])]
+        (frame + at).copyMemory(from: item.address, byteCount: Int(item.length))
+        at += Int(item.length)
+      }
+      if at < pageSize { (frame + at).initializeMemory(as: UInt8.self, repeating: 0, count: pageSize - at) }
+      space.outgoing[index] = Outgoing(
+        id: firstID + UInt64(index), address: UnsafeRawPointer(frame), firstItem: Int(bin.room),
+        itemCount: Int(bin.count), chunkBase: bin.idBase, isDiscardable: bin.isDiscardable)
+    }
+  }
+
+  /// Lets the pages of new frames be in them, those that are still at their old places.
+  private func publishNew(_ context: Context, _ space: JobSpace, _ count: Int, _ work: Work) {
+    var first = 0
+    while first < count {
+      let end = min(first + 8, count)
+      lock.lock()
+      if first == 0 { noteFrameCursor(context, work.route.target) }
+      for index in first..<end { publishNewFrame(space, space.outgoing[index], index, work) }
+      lock.unlock()
+      first = end
+    }
+  }
+
+  private func publishNewFrame(_ space: JobSpace, _ sent: Outgoing, _ index: Int, _ work: Work) {
+    let target = work.route.target
+    guard let frame = frames.allocate(chunks: sent.itemCount) else { return abandonRoom(sent, target) }
+    let record = frames.record(frame)
+    let isRaw = work.route.codec == Int(FrameRecord.rawCodec)
+    let idBase = sent.chunkBase
+    fillRecord(record, sent, target: target)
+    record.pointee.chunkBase = idBase
+    record.pointee.codec = UInt8(truncatingIfNeeded: work.route.codec)
+    record.pointee.epoch = isRaw ? 0 : calls[work.route.codec]?.epoch ?? 0
+    copySidecars(space, from: index, to: frame)
+    occupyFrame(frame, record)
+    var moved = 0
+    for ordinal in 0..<sent.itemCount {
+      let item = space.items[Int(space.sorted[sent.firstItem + ordinal])]
+      frames.place(record, ordinal).pointee = FramePlace(
+        owner: item.owner, lengthAndID: codec.pack(length: Int(item.length), idOffset: item.id - idBase))
+      let entry = pages.entry(item.owner)
+      guard entry.pointee.place == item.place else { continue }
+      vacate(item.place)
+      entry.pointee.place = Place.framed(frame, ordinal: ordinal, discardable: item.place.isDiscardable)
+        .with(generation: item.place.generation)
+      record.pointee.live += 1
+      moved += 1
+    }
+    levels[target].pages += moved
+    if sent.isDiscardable { levels[target].discardable += moved }
+    if isSparse(record) { levels[target].sparseFrames += 1 }
+    levels[target].entered += moved
+    levels[work.level].demoted += moved
+    countSkipped(work.route, pages: moved)
+    if moved == 0 { endFrame(frame) }
+  }
+}

@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: Apache-2.0
+import Synchronization
+
+/// The memory limit, divided. All functions here expect the engine's lock to be held.
+extension Engine {
+  /// RAM of the page, word, frame and segment tables.
+  var tableBytes: Int {
+    pages.byteCount + words.byteCount + frames.byteCount + arena.tableBytes + (pageSums?.byteCount ?? 0)
+  }
+
+  /// RAM beside pools and tables: codec contexts, scratch pages, work spaces, I/O buffers.
+  var workspaceBytes: Int {
+    var bytes = tierMemory.pointee.load(ordering: .relaxed)
+    for index in 0..<callers.count { bytes += callers[index].pointee.byteCount }
+    for context in workers { bytes += context.pointee.byteCount }
+    for space in jobSpaces { bytes += space.byteCount }
+    for port in ports { bytes += port?.bufferBytes ?? 0 }
+    return bytes
+  }
+
+  /// All RAM that the store makes the process use now.
+  var ramBytes: Int { arena.present * segmentSize + tableBytes + workspaceBytes }
+
+  /// Segments that may be present at all within the limit, tables and workspaces taken off.
+  var segmentsAllowed: Int {
+    max(0, (state.pointee.memoryLimit - tableBytes - workspaceBytes) / segmentSize)
+  }
+
+  /// Whether a put may take one more segment and leave the reserve untouched.
+  var hasRoomForPut: Bool {
+    arena.inUse + Setting.reserve(workers: workers.count) < segmentsAllowed
+  }
+
+  /// Whether the tables may grow by so much; checked before a put makes them.
+  func hasRoomForTables(_ growth: Int) -> Bool {
+    guard growth > 0 else { return true }
+    let after = (arena.inUse + Setting.reserve(workers: workers.count)) * segmentSize
+    return after + tableBytes + workspaceBytes + growth <= state.pointee.memoryLimit
+  }
+
+  /// Works the levels' limits out anew when the tables have grown or a setting changed.
+  func rebalance(force: Bool = false) throws(StoreError) {
+    let tables = tableBytes
+    guard force || tables > state.pointee.tableBytesAtRebalance + segmentSize else { return }
+    state.pointee.tableBytesAtRebalance = tables
+    let pool = max(0, segmentsAllowed - Setting.reserve(workers: workers.count))
+    state.pointee.poolSegments = pool
+    setRamLimits(pool: pool)
+    for level in 0..<levelCount where plan.levels[level].role == .backing {
+      let given = levels[level].limitGiven
+      let slots = ports[level]?.slotsTotal ?? 0
+      levels[level].setLimit(given < 0 ? slots : min(slots, given / pageSize))
+    }
+    arena.shrink(to: segmentsAllowed)
+  }
+
+  /// Levels with a limit of their own get it, the others share what is left by weight. When all that was
+  /// given is more than there is, everyone gets less in proportion.
+  private func setRamLimits(pool: Int) {
+    let inRam = (0..<levelCount).filter { holdsSegments($0) }
+    var given = 0
+    var weights = 0
+    for level in inRam {
+      if levels[level].limitGiven >= 0 {
+        given += levels[level].limitGiven / segmentSize
+      } else {
+        weights += weight(level, last: inRam.last ?? 0)
+      }
+    }
+    let floor = weights > 0 ? inRam.count * 2 : 0
+    let scale = given > max(0, pool - floor) ? Double(max(0, pool - floor)) / Double(max(1, given)) : 1
+    let rest = max(0, pool - Int(Double(given) * scale))
+    for level in inRam {
+      if levels[level].limitGiven >= 0 {
+        let wish = levels[level].limitGiven / segmentSize
+        let scaled = Int(Double(wish) * scale)
+        levels[level].setLimit(levels[level].limitGiven == 0 ? 0 : max(2, scaled))
+      } else {
+        levels[level].setLimit(max(2, rest * weight(level, last: inRam.last ?? 0) / max(1, weights)))
+      }
+    }
+  }
+
+  func holdsSegments(_ level: Int) -> Bool {
+    switch plan.levels[level].role {
+    case .store, .page, .frame: true
+    case .backing, .passedOver: false
+    }
+  }
+
+  /// Shares of the pool: compressing levels and the store alike, ciphers less, as they only pass things on. Where
+  /// nothing stands below, the last level gets most, as a page is cheapest there.
+  private func weight(_ level: Int, last: Int) -> Int {
+    let hasBacking = plan.levels.contains { $0.role == .backing }
+    if level == last, !hasBacking { return 12 }
+    return plan.levels[level].role == .frame ? 1 : 3
+  }
+
+  func notePeak() {
+    let now = ramBytes
+    if now > state.pointee.ramPeak { state.pointee.ramPeak = now }
+  }
+}

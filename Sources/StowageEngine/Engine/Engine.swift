@@ -1,0 +1,228 @@
+// SPDX-License-Identifier: Apache-2.0
+import CStowageSystem
+import CStowageTier
+import Synchronization
+
+/// Scalars of the engine that change; all guarded by its lock.
+struct EngineState {
+  /// Where puts append.
+  var storeSegment = noSegment
+  var nextFrameID: UInt64 = 1
+  /// Moves on with every release; a load marks itself with the value it began under.
+  var readerEpoch: UInt64 = 1
+  var limboHead = noSegment
+  var limboTail = noSegment
+  var nextSequence: UInt64 = 1
+
+  /// Segments that levels may have in all, the reserve apart; set by `rebalance`.
+  var poolSegments = 0
+  var tableBytesAtRebalance = 0
+  var ramPeak = 0
+  var memoryLimit: Int
+
+  /// Pieces of engine work under way, and puts between their two sections.
+  var jobs = 0
+  var puts = 0
+  var putWaiters = 0
+  /// Until then arrivals count as rapid growth.
+  var burstUntil: UInt64 = 0
+  var isClosing = false
+  var frameCursor: FrameIndex = 0
+  var scratchSegments = 0
+
+  var putCount = 0
+  var replaceCount = 0
+  var takeCount = 0
+  var peekCount = 0
+  var discardCount = 0
+  var dropCount = 0
+  var skipCount = 0
+  var stallCount = 0
+  var sameFilled = 0
+  var discardablePages = 0
+  var chunksCompacted = 0
+  var framesCompacted = 0
+}
+
+/// The store's inside. `Store` is its face.
+///
+/// One lock guards all tables; sections are a few dozen instructions and no tier is called inside one. Page
+/// contents are read and written outside: a segment's bytes never change once they are published, work on them is
+/// optimistic (the page's place is compared before it is changed), and a segment is reused only when every
+/// load begun before its release has ended.
+final class Engine: @unchecked Sendable {
+  let configuration: StoreConfiguration
+  let environment: Environment
+  let plan: ChainPlan
+  let pageSize: Int
+  let segmentSize: Int
+  /// Chunks begin at multiples of this; it makes any place in a segment fit 16 bits.
+  let unit: Int
+  let unitShift: Int
+  let framesPerSegment: Int
+  let codec: ChunkCodec
+  let destructor: Destructor?
+
+  let lock = FutexLock()
+  let arena: SegmentArena
+  let pages: PageTable
+  let words: WordTable
+  let frames: FrameTable
+  /// By segment * framesPerSegment: the frames in segments of frame levels.
+  let frameOwners: Region
+  let levels: UnsafeMutablePointer<LevelState>
+  let calls: UnsafeMutablePointer<TierCalls?>
+  let state: UnsafeMutablePointer<EngineState>
+  /// End-to-end checksums by page index, when they are kept.
+  let pageSums: BlockTable?
+
+  let instances: [TierInstance]
+  let tierMemory: UnsafeMutablePointer<Atomic<Int>>
+  let callers: ContextPool
+  let workers: [Context]
+  let jobSpaces: [JobSpace]
+  var ports: [BackingPort?] = []
+
+  /// Something to do for the workers; room for puts; the end of a piece of work.
+  let work = Event()
+  let space = Event()
+  let quiet = Event()
+
+  let degradedReasons = Mutex<[Int: String]>([:])
+  let pendingDrops = Mutex<[DroppedPage]>([])
+  let hasPendingDrops = Atomic<Bool>(false)
+  var threads: [EngineThread] = []
+
+  var levelCount: Int { plan.count }
+  var isManual: Bool { environment.scheduling == .manual }
+
+  init(
+    _ configuration: StoreConfiguration, _ chain: [ChainTier], _ environment: Environment,
+    _ destructor: Destructor?
+  ) throws(StoreError) {
+    let setting = try Setting(configuration, chain)
+    self.configuration = configuration
+    self.environment = environment
+    self.destructor = destructor
+    plan = setting.plan
+    pageSize = configuration.pageSize
+    segmentSize = setting.segmentSize
+    unit = setting.unit
+    unitShift = setting.unit.trailingZeroBitCount
+    framesPerSegment = setting.segmentSize / configuration.pageSize
+    codec = ChunkCodec(pageSize: configuration.pageSize)
+    arena = try SegmentArena(
+      segmentSize: setting.segmentSize, capacity: setting.segmentCapacity,
+      locks: configuration.locksMemory)
+    pages = try PageTable()
+    words = try WordTable()
+    frames = try FrameTable(sidecarLength: setting.plan.sidecarLength)
+    frameOwners = try Region(
+      byteCount: setting.segmentCapacity * (setting.segmentSize / configuration.pageSize) * 4)
+    pageSums =
+      configuration.checksEndToEnd ? try BlockTable(stride: 8, capacity: 1 << 31) : nil
+    let count = setting.plan.count
+    levels = .allocate(capacity: count)
+    levels.initialize(repeating: LevelState(), count: count)
+    calls = .allocate(capacity: count)
+    calls.initialize(repeating: nil, count: count)
+    state = .allocate(capacity: 1)
+    state.initialize(to: EngineState(memoryLimit: configuration.memoryLimit))
+    tierMemory = .allocate(capacity: 1)
+    tierMemory.initialize(to: Atomic(0))
+    instances = try Self.openTiers(chain, configuration, tierMemory)
+    for (index, instance) in instances.enumerated() { calls[index + 1] = instance.calls }
+    (callers, workers, jobSpaces) = try Self.makeContexts(setting, count)
+    try finishOpening(chain, setting)
+  }
+
+  /// What must be torn down when opening fails part way is closed here too.
+  private func finishOpening(_ chain: [ChainTier], _ setting: Setting) throws(StoreError) {
+    do {
+      for index in 0..<levelCount {
+        levels[index].nextID = UInt64(index) << 56 | 1
+        levels[index].limitGiven = setting.limits[index] ?? -1
+      }
+      for context in workers {
+        try context.pointee.prepare(calls, use: UInt32(STOWAGE_CONTEXT_ENCODE | STOWAGE_CONTEXT_DECODE))
+      }
+      ports = try makePorts(chain)
+      try lock.withLock { () throws(StoreError) in try rebalance(force: true) }
+      if !isManual { startWorkers() }
+    } catch {
+      closeTiers()
+      throw error
+    }
+  }
+
+  private static func openTiers(
+    _ chain: [ChainTier], _ configuration: StoreConfiguration, _ total: UnsafeMutablePointer<Atomic<Int>>
+  ) throws(StoreError) -> [TierInstance] {
+    var opened: [TierInstance] = []
+    for (index, tier) in chain.enumerated() {
+      do {
+        opened.append(
+          try TierInstance(
+            tier, pageSize: configuration.pageSize, epoch: UInt32(index + 1), total: total))
+      } catch {
+        for instance in opened.reversed() { instance.close() }
+        throw error
+      }
+    }
+    return opened
+  }
+
+  private static func makeContexts(_ setting: Setting, _ levels: Int) throws(StoreError)
+    -> (ContextPool, [Context], [JobSpace])
+  {
+    var all: [Context] = []
+    for number in 0..<(setting.callers + setting.workers) {
+      let context = Context.allocate(capacity: 1)
+      context.initialize(
+        to: try WorkContext(
+          number: number, isWorker: number >= setting.callers, levelCount: levels,
+          pageSize: setting.pageSize))
+      all.append(context)
+    }
+    var spaces: [JobSpace] = []
+    for _ in 0..<setting.workers { spaces.append(try JobSpace(setting)) }
+    return (ContextPool(Array(all[..<setting.callers])), Array(all[setting.callers...]), spaces)
+  }
+
+  /// Ends the tiers: every context, then every instance. A backing with a call that never returned stays
+  /// open, as close may come only when a tier is idle.
+  func closeTiers() {
+    for index in 0..<callers.count { callers[index].pointee.close(calls) }
+    for context in workers { context.pointee.close(calls) }
+    for (index, instance) in instances.enumerated().reversed() {
+      if index + 1 < ports.count, let port = ports[index + 1], !port.shutDown() { continue }
+      instance.close()
+    }
+  }
+
+  deinit {
+    for index in 0..<callers.count {
+      callers[index].deinitialize(count: 1)
+      callers[index].deallocate()
+    }
+    for context in workers {
+      context.deinitialize(count: 1)
+      context.deallocate()
+    }
+    callers.deallocate()
+    arena.unmap()
+    pages.unmap()
+    words.unmap()
+    frames.unmap()
+    pageSums?.unmap()
+    frameOwners.unmap()
+    levels.deallocate()
+    calls.deinitialize(count: levelCount)
+    calls.deallocate()
+    state.deallocate()
+    lock.deallocate()
+    work.deallocate()
+    space.deallocate()
+    quiet.deallocate()
+  }
+}

@@ -1,0 +1,172 @@
+// SPDX-License-Identifier: Apache-2.0
+import CStowageTier
+import Synchronization
+
+/// Flushing, changing limits, and closing.
+extension Engine {
+  func flush(timeout: Duration) throws(StoreError) {
+    guard let persistent = persistentLevel else {
+      throw .unsupported("the chain has no persistent tier to flush to; add a backing such as a swap file")
+    }
+    let until = environment.now() &+ nanoseconds(timeout)
+    defer { lock.withLock { for index in 0..<levelCount { levels[index].flushBelow = 0 } } }
+    // From the top: what a level hands down arrives below before that level's turn.
+    for index in 0..<persistent where plan.levels[index].role != .passedOver {
+      try flushLevel(index, until: until, to: persistent)
+    }
+    let context = try acquire()
+    defer { callers.release(context) }
+    guard let port = ports[persistent] else { return }
+    let result = port.sync(context)
+    guard result == STOWAGE_OK else {
+      throw .unavailable(tier: plan.levels[persistent].name, reason: "sync failed: \(port.lastFailure(result))")
+    }
+  }
+
+  private var persistentLevel: Int? {
+    instances.firstIndex { $0.table.role == .backing && $0.table.lifetime == .persistent }.map { $0 + 1 }
+  }
+
+  private func flushLevel(_ index: Int, until: UInt64, to persistent: Int) throws(StoreError) {
+    lock.withLock { levels[index].flushBelow = state.pointee.nextSequence }
+    while true {
+      lock.lock()
+      guard !state.pointee.isClosing else {
+        lock.unlock()
+        throw .closed
+      }
+      if holdsSegments(index) { sealIdle(index) }
+      let ticket = quiet.ticket
+      let isDone = isFlushed(index)
+      lock.unlock()
+      if isDone { return }
+      guard environment.now() < until else {
+        throw .timedOut(
+          "flush was not done in time: '\(plan.levels[index].name)' still holds pages; \(lock.withLock { fullReason() })")
+      }
+      if isManual {
+        guard step() else { throw .full(lock.withLock { fullReason() }) }
+        continue
+      }
+      work.notify()
+      quiet.wait(ticket, timeout: 5_000_000)
+    }
+  }
+
+  /// Whether nothing persistent is left of what a level held when its flush began.
+  private func isFlushed(_ index: Int) -> Bool {
+    guard holdsSegments(index) else { return levels[index].slots == 0 && state.pointee.jobs == 0 }
+    guard levels[index].claimed == 0 else { return false }
+    var segment = levels[index].head
+    while segment != noSegment {
+      let head = arena.head(segment)
+      if head.pointee.sequence < levels[index].flushBelow, head.pointee.count > head.pointee.discardable { return false }
+      segment = head.pointee.next
+    }
+    return true
+  }
+
+  // MARK: Limits
+
+  func setMemoryLimit(_ bytes: Int) throws(StoreError) {
+    let least = (levelCount * 2 + Setting.reserve(workers: workers.count)) * segmentSize
+    lock.lock()
+    defer { lock.unlock() }
+    guard !state.pointee.isClosing else { throw .closed }
+    guard bytes >= least + workspaceBytes else {
+      throw .configuration(
+        "a memory limit of \(bytes) bytes is too little for this chain; at least \(least + workspaceBytes) are needed")
+    }
+    guard bytes / segmentSize <= arena.capacity else {
+      throw .configuration(
+        "a memory limit of \(bytes) bytes is more than this store can take, \(arena.capacity * segmentSize) bytes")
+    }
+    state.pointee.memoryLimit = bytes
+    try rebalance(force: true)
+    work.notify()
+    space.notify()
+  }
+
+  func setLimit(_ bytes: Int?, level: Int) throws(StoreError) {
+    lock.lock()
+    defer { lock.unlock() }
+    guard !state.pointee.isClosing else { throw .closed }
+    guard level >= 0, level < levelCount else {
+      throw .configuration("there is no level \(level); the levels are 0 to \(levelCount - 1)")
+    }
+    if let bytes, bytes < 0 {
+      throw .configuration("the limit of '\(plan.levels[level].name)' is \(bytes) bytes, it cannot be negative")
+    }
+    levels[level].limitGiven = bytes ?? -1
+    try ports[level]?.readCapacity()
+    try rebalance(force: true)
+    work.notify()
+    space.notify()
+  }
+
+  func waitUntilSettled(timeout: Duration) -> Bool {
+    let until = environment.now() &+ nanoseconds(timeout)
+    while true {
+      lock.lock()
+      let ticket = quiet.ticket
+      reclaimLimbo()
+      let isSettled = state.pointee.jobs == 0 && findWork(for: nil) == nil
+      lock.unlock()
+      if isSettled { return true }
+      if isManual {
+        guard step() else { return true }
+        continue
+      }
+      guard environment.now() < until else { return false }
+      work.notify()
+      quiet.wait(ticket, timeout: 2_000_000)
+    }
+  }
+
+  // MARK: Closing
+
+  func close() {
+    let isFirst = lock.withLock { () -> Bool in
+      defer { state.pointee.isClosing = true }
+      return !state.pointee.isClosing
+    }
+    guard isFirst else { return }
+    work.notify()
+    space.notify()
+    for thread in threads { thread.join() }
+    threads = []
+    // Calls under way end by themselves; new ones are refused.
+    for index in 0..<callers.count {
+      while !callers[index].pointee.held.compareExchange(expected: 0, desired: 1, ordering: .acquiring).exchanged {
+        callers.waitForRelease()
+      }
+    }
+    while lock.withLock({ state.pointee.puts > 0 }) { quiet.wait(quiet.ticket, timeout: 1_000_000) }
+    endAllPages()
+    closeTiers()
+    for index in 0..<callers.count { callers.release(callers[index]) }
+  }
+
+  /// Destructors run on an engine thread to the last.
+  private func endAllPages() {
+    let body: @Sendable () -> Void = { [self] in
+      deliver(takePendingDrops())
+      var index = 0
+      while true {
+        var dropped: [DroppedPage] = []
+        lock.withLock {
+          while index < pages.table.count, dropped.count < 1024 {
+            if pages.entry(UInt32(index)).pointee.place.state != .free {
+              dropped.append(dropPage(UInt32(index), .closed))
+            }
+            index += 1
+          }
+        }
+        if dropped.isEmpty { return }
+        deliver(dropped)
+      }
+    }
+    guard !isManual, let thread = try? EngineThread("stowage-close", body) else { return body() }
+    thread.join()
+  }
+}

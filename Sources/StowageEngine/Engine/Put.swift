@@ -1,0 +1,199 @@
+// SPDX-License-Identifier: Apache-2.0
+import CStowageSystem
+import CStowageTier
+
+/// put and replace.
+extension Engine {
+  func put(_ page: UnsafeRawBufferPointer, tag: UInt64, kind: PageKind) throws(StoreError) -> Handle {
+    let source = try checked(page)
+    let discardable = kind == .discardable
+    var word: UInt64 = 0
+    if stowage_same_filled(source, pageSize, &word) != 0 {
+      return try putWord(word, source, tag: tag, discardable: discardable)
+    }
+    if levels[0].limitGiven == 0, let handle = try putThrough(source, tag, discardable) { return handle }
+    lock.lock()
+    let (segment, offset): (SegmentIndex, Int)
+    do { (segment, offset) = try reserveRaw(entries: 1) } catch {
+      lock.unlock()
+      throw error
+    }
+    let index = pages.allocate().unsafelyUnwrapped
+    state.pointee.puts += 1
+    lock.unlock()
+
+    copyRaw(source, segment, offset, owner: index)
+    noteSum(index, source)
+
+    lock.lock()
+    let place = place(segment, offset, discardable: discardable)
+    let handle = begin(index, tag, place)
+    occupy(place, length: pageSize)
+    levels[0].entered += 1
+    state.pointee.puts -= 1
+    unpinStore(segment)
+    lock.unlock()
+    return handle
+  }
+
+  @inline(__always) func checked(_ page: UnsafeRawBufferPointer) throws(StoreError) -> UnsafeRawPointer {
+    guard page.count == pageSize, let source = page.baseAddress else {
+      throw .wrongSize(given: page.count, pageSize: pageSize)
+    }
+    return source
+  }
+
+  /// Makes an allocated entry a page. With the lock.
+  @inline(__always) func begin(_ index: UInt32, _ tag: UInt64, _ place: Place) -> Handle {
+    let entry = pages.entry(index)
+    let generation = entry.pointee.place.generation
+    entry.pointee.tag = tag
+    entry.pointee.place = place.with(generation: generation)
+    state.pointee.putCount += 1
+    if place.isDiscardable { state.pointee.discardablePages += 1 }
+    return Handle(index: index, generation: generation)
+  }
+
+  @inline(__always) private func copyRaw(
+    _ source: UnsafeRawPointer, _ segment: SegmentIndex, _ offset: Int, owner: UInt32
+  ) {
+    header(segment, offset).pointee = ChunkHeader(
+      owner: owner, lengthAndID: codec.pack(length: pageSize, idOffset: 0), checksum: 0)
+    chunkAddress(segment, offset + ChunkHeader.byteCount).copyMemory(from: source, byteCount: pageSize)
+  }
+
+  @inline(__always) private func unpinStore(_ segment: SegmentIndex) {
+    let head = arena.head(segment)
+    head.pointee.pins -= 1
+    if head.pointee.pins == 0, head.pointee.state == .sealed {
+      if head.pointee.count == 0 { releaseSealed(segment) }
+      work.notify()
+    }
+  }
+
+  /// The end-to-end checksum of a page whose entry is allocated. Without the lock; the table has the place already.
+  @inline(__always) func noteSum(_ index: UInt32, _ source: UnsafeRawPointer) {
+    guard let pageSums else { return }
+    pageSums.address(Int(index)).storeBytes(of: stowage_hash64(source, pageSize, 0), as: UInt64.self)
+  }
+
+  private func putWord(_ word: UInt64, _ source: UnsafeRawPointer, tag: UInt64, discardable: Bool)
+    throws(StoreError) -> Handle
+  {
+    lock.lock()
+    defer { lock.unlock() }
+    try waitForTables(entries: 1, words: 1)
+    guard let number = words.add(word) else { throw .full("all numbers of same-filled pages are used") }
+    let index = pages.allocate().unsafelyUnwrapped
+    noteSum(index, source)
+    state.pointee.sameFilled += 1
+    return begin(index, tag, .word(number, discardable: discardable))
+  }
+
+  func replace(_ handle: Handle, with page: UnsafeRawBufferPointer) throws(StoreError) {
+    let source = try checked(page)
+    try exchange(handle, source, expected: nil)
+    lock.withLock { state.pointee.replaceCount += 1 }
+  }
+
+  /// Gives a handle new contents, at the young end; with `expected` only while the page is still in that place.
+  /// False when it is not.
+  @discardableResult func exchange(_ handle: Handle, _ source: UnsafeRawPointer, expected: Place?)
+    throws(StoreError) -> Bool
+  {
+    var word: UInt64 = 0
+    let isWord = stowage_same_filled(source, pageSize, &word) != 0
+    lock.lock()
+    defer { lock.unlock() }
+    guard let entry = pages.find(handle) else { throw staleOrClosed(handle) }
+    let discardable = entry.pointee.place.isDiscardable
+    if isWord {
+      try waitForTables(entries: 0, words: 1)
+      guard let number = words.add(word) else { throw .full("all numbers of same-filled pages are used") }
+      guard let entry = pages.find(handle), expected == nil || entry.pointee.place == expected else {
+        words.remove(number)
+        return try goneDuring(handle)
+      }
+      state.pointee.sameFilled += 1
+      settle(handle, entry, .word(number, discardable: discardable), source)
+      return true
+    }
+    let (segment, offset) = try reserveRaw(entries: 0)
+    state.pointee.puts += 1
+    lock.unlock()
+    copyRaw(source, segment, offset, owner: handle.index)
+    lock.lock()
+    state.pointee.puts -= 1
+    defer { unpinStore(segment) }
+    guard let entry = pages.find(handle), expected == nil || entry.pointee.place == expected else {
+      return try goneDuring(handle)
+    }
+    let place = place(segment, offset, discardable: discardable)
+    occupy(place, length: pageSize)
+    levels[0].entered += 1
+    settle(handle, entry, place, source)
+    return true
+  }
+
+  private func goneDuring(_ handle: Handle) throws(StoreError) -> Bool {
+    guard pages.find(handle) != nil else { throw .staleHandle(handle) }
+    return false
+  }
+
+  private func settle(
+    _ handle: Handle, _ entry: UnsafeMutablePointer<PageEntry>, _ place: Place, _ source: UnsafeRawPointer
+  ) {
+    let old = entry.pointee.place
+    entry.pointee.place = place.with(generation: old.generation)
+    vacate(old)
+    noteSum(handle.index, source)
+  }
+
+  func staleOrClosed(_ handle: Handle) -> StoreError {
+    state.pointee.isClosing ? .closed : .staleHandle(handle)
+  }
+}
+
+/// Putting without a stop in the store.
+extension Engine {
+  /// Encodes a page on the caller's thread into the first page level that takes it; the store has no room of its own
+  /// then. Nil when none does now: the page goes the ordinary way.
+  func putThrough(_ source: UnsafeRawPointer, _ tag: UInt64, _ discardable: Bool) throws(StoreError) -> Handle? {
+    let context = try acquire()
+    defer { callers.release(context) }
+    lock.lock()
+    let now = environment.now()
+    let target = (1..<max(levelCount, 1)).first { index in
+      plan.levels[index].role == .page && levels[index].limit > 0 && !isDegraded(index, now)
+        && !plan.levels[1...index].contains { $0.isDiscardPoint }
+    }
+    guard let target, hasRoom(target), hasRoomForPut, hasRoomForTables(pages.growth), pageSums == nil,
+      !state.pointee.isClosing, let index = pages.allocate()
+    else {
+      lock.unlock()
+      return nil
+    }
+    state.pointee.puts += 1
+    lock.unlock()
+    var item = Item(
+      owner: index, length: UInt32(pageSize),
+      place: Place(state: .free, discardable: discardable, value: 0), id: 0, address: source, checksum: 0, bin: -1,
+      target: Place(bits: 0))
+    let result = encodePage(context, source, owner: index, to: target, tries: true, &item)
+    lock.lock()
+    defer { lock.unlock() }
+    state.pointee.puts -= 1
+    guard result == STOWAGE_OK else {
+      if result != STOWAGE_RETRY { degrade(target, tierMessage(result)) }
+      pages.release(index)
+      return nil
+    }
+    noteCursor(context, target)
+    let length = codec.length(header(item.target.segment, Int(item.target.unit) << unitShift).pointee.lengthAndID)
+    occupy(item.target, length: length)
+    levels[target].entered += 1
+    if levels[target].segments > levels[target].high { work.notify() }
+    try rebalance()
+    return begin(index, tag, item.target)
+  }
+}

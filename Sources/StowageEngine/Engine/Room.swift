@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: Apache-2.0
+import CStowageSystem
+import Synchronization
+
+/// Room for puts, and waiting for it. All functions here expect the engine's lock to be held; those that wait
+/// release it meanwhile.
+extension Engine {
+  /// Room for one raw page at the young end of the store, pinned until the page is copied.
+  func reserveRaw(entries: Int) throws(StoreError) -> (SegmentIndex, Int) {
+    var wait = PutWait(self)
+    let need = aligned(ChunkHeader.byteCount + pageSize)
+    while true {
+      guard !state.pointee.isClosing else { throw .closed }
+      let segment = state.pointee.storeSegment
+      if segment != noSegment {
+        let head = arena.head(segment)
+        let offset = Int(head.pointee.used)
+        if offset + need <= segmentSize {
+          guard hasRoomForTables(entries > 0 ? pages.growth + sumsGrowth : 0) else {
+            try wait.step()
+            continue
+          }
+          growSums(entries: entries)
+          head.pointee.used += UInt32(need)
+          head.pointee.pins += 1
+          return (segment, offset)
+        }
+        state.pointee.storeSegment = noSegment
+        seal(segment)
+        if levels[0].segments > levels[0].high { work.notify() }
+      }
+      if levels[0].segments < max(levels[0].limit, 2), hasRoomForPut,
+        let opened = openSegment(0)
+      {
+        state.pointee.storeSegment = opened
+        try rebalance()
+        if arena.ready < 2 { work.notify() }
+        continue
+      }
+      try wait.step()
+    }
+  }
+
+  /// Waits until the tables may take so many entries.
+  func waitForTables(entries: Int, words count: Int) throws(StoreError) {
+    var wait = PutWait(self)
+    while true {
+      guard !state.pointee.isClosing else { throw .closed }
+      let growth = (entries > 0 ? pages.growth + sumsGrowth : 0) + (count > 0 ? words.growth : 0)
+      if hasRoomForTables(growth) { break }
+      try wait.step()
+    }
+    growSums(entries: entries)
+    try rebalance()
+  }
+
+  private var sumsGrowth: Int {
+    guard let pageSums, pageSums.count <= pages.table.count else { return 0 }
+    return pageSums.growth()
+  }
+
+  /// Keeps the table of end-to-end checksums as long as the page table will be.
+  private func growSums(entries: Int) {
+    guard entries > 0, let pageSums else { return }
+    while pageSums.count <= pages.table.count, pageSums.append() != nil {}
+  }
+
+  /// Whether nothing that is under way or could be begun makes room.
+  var isStalled: Bool {
+    guard state.pointee.jobs == 0, state.pointee.limboHead == noSegment || !reclaimLimbo() else {
+      return false
+    }
+    return state.pointee.limboHead == noSegment && findWork(for: nil) == nil
+  }
+}
+
+/// One put's waiting for room: engine work is woken, and the wait ends with an error when there is none left
+/// that could help.
+struct PutWait {
+  private let engine: Engine
+  private var until: UInt64 = 0
+
+  init(_ engine: Engine) { self.engine = engine }
+
+  /// Waits once; the engine's lock is held before and after, not meanwhile.
+  mutating func step() throws(StoreError) {
+    let state = engine.state
+    let now = engine.environment.now()
+    if until == 0 {
+      until = now &+ engine.putPatience
+      state.pointee.stallCount += 1
+    }
+    state.pointee.burstUntil = now &+ 100_000_000
+    state.pointee.putWaiters += 1
+    defer { state.pointee.putWaiters -= 1 }
+    guard !engine.isStalled, stowage_thread_is_engine() == 0 || engine.isManual else {
+      throw .full(engine.fullReason())
+    }
+    guard now < until else {
+      throw .full("demotion made no room within \(engine.putPatience / 1_000_000_000) s")
+    }
+    if engine.isManual {
+      engine.lock.unlock()
+      let didWork = engine.step()
+      engine.lock.lock()
+      if !didWork, engine.isStalled { throw .full(engine.fullReason()) }
+      return
+    }
+    let ticket = engine.space.ticket
+    engine.lock.unlock()
+    engine.work.notify()
+    engine.space.wait(ticket, timeout: 20_000_000)
+    engine.lock.lock()
+  }
+}
+
+extension Engine {
+  var putPatience: UInt64 { nanoseconds(configuration.putPatience) }
+
+  /// What a refused put is told. With the lock.
+  func fullReason() -> String {
+    let degraded = degradedReasons.withLock { $0 }
+    let broken = degraded.sorted { $0.key < $1.key }.filter { levels[$0.key].isDegraded }
+    if let (level, reason) = broken.first.map({ ($0.key, $0.value) }) {
+      return
+        "tier '\(plan.levels[level].name)' cannot store now (\(reason)) and no other level can take more; repair it, or take or discard pages"
+    }
+    return
+      "no level can take more and nothing is discardable (\(pages.live) pages, \(ramBytes) of \(state.pointee.memoryLimit) bytes of memory); take or discard pages, raise the memory limit, or add a larger backing"
+  }
+}
+
+func nanoseconds(_ duration: Duration) -> UInt64 {
+  let (seconds, attoseconds) = duration.components
+  guard seconds >= 0 else { return 0 }
+  let (whole, overflow) = UInt64(seconds).multipliedReportingOverflow(by: 1_000_000_000)
+  return overflow ? .max / 2 : min(whole, .max / 4) + UInt64(max(0, attoseconds) / 1_000_000_000)
+}

@@ -1,0 +1,163 @@
+// SPDX-License-Identifier: Apache-2.0
+import CStowageSystem
+import CStowageTier
+import Synchronization
+
+/// The engine's threads, and one piece of work from its finding to its end.
+extension Engine {
+  func startWorkers() {
+    for (number, _) in workers.enumerated() {
+      // An engine with fewer threads than asked for still works; with none, calls that need room refuse.
+      guard let thread = try? EngineThread("stowage-\(number)", { [self] in serve(number) }) else { continue }
+      threads.append(thread)
+    }
+  }
+
+  private func serve(_ number: Int) {
+    while true {
+      lock.lock()
+      let ticket = work.ticket
+      if state.pointee.isClosing {
+        lock.unlock()
+        return
+      }
+      lock.unlock()
+      if runOne(number) { continue }
+      // Not longer, as degraded tiers are tried again and limbo is looked at without being woken.
+      work.wait(ticket, timeout: 50_000_000)
+    }
+  }
+
+  /// For a manually scheduled engine: one piece of work on this thread.
+  func step() -> Bool { runOne(0) }
+
+  /// Finds, claims and does one piece of work; false when there was none.
+  private func runOne(_ number: Int) -> Bool {
+    let context = workers[number]
+    if hasPendingDrops.load(ordering: .acquiring) {
+      deliver(takePendingDrops())
+      return true
+    }
+    guard context.pointee.held.compareExchange(expected: 0, desired: 1, ordering: .acquiring).exchanged else {
+      return false
+    }
+    defer { context.pointee.held.store(0, ordering: .releasing) }
+    lock.lock()
+    if reclaimLimbo(), state.pointee.putWaiters > 0 { space.notify() }
+    guard !state.pointee.isClosing, let work = findWork(for: context) ?? findLeisureWork() else {
+      lock.unlock()
+      quiet.notify()
+      return false
+    }
+    state.pointee.jobs += 1
+    let space = jobSpaces[number]
+    let segments = claim(work, space)
+    lock.unlock()
+    perform(work, context, space, segments: segments)
+    lock.lock()
+    state.pointee.jobs -= 1
+    // The tables grow here too (frames); a failure to rebalance is impossible with limits already accepted.
+    try? rebalance()
+    lock.unlock()
+    self.space.notify()
+    self.quiet.notify()
+    // What was done may have made work for the others.
+    self.work.notify()
+    return true
+  }
+
+  /// Claims what the work is on; the segments are in `space.segments`.
+  private func claim(_ work: Work, _ space: JobSpace) -> Int {
+    switch work.kind {
+    case .movePages, .moveFrames:
+      space.segments[0] = work.isFlush ? firstFlushable(work.level) : firstSealed(work.level)
+      claim(space.segments[0])
+      return 1
+    case .packFrames: return claimForPacking(work, space)
+    case .compactSegments:
+      var segment = work.segment
+      for index in 0..<work.route.target {
+        space.segments[index] = segment
+        segment = arena.head(segment).pointee.next
+      }
+      for index in 0..<work.route.target { claim(space.segments[index]) }
+      return work.route.target
+    case .dropDiscardable:
+      if work.segment != noSegment { claim(work.segment) }
+      return 0
+    case .moveSlots, .compactFrames, .prepareSegment, .trim: return 0
+    }
+  }
+
+  /// Several segments at once, as more chunks pack better; no more than have to go.
+  private func claimForPacking(_ work: Work, _ space: JobSpace) -> Int {
+    let level = levels[work.level]
+    let excess = level.segments - level.claimed - level.low
+    let most = work.isFlush ? JobSpace.segmentsMax : min(JobSpace.segmentsMax, max(1, excess))
+    var count = 0
+    while count < most {
+      let segment = work.isFlush ? firstFlushable(work.level) : firstSealed(work.level)
+      guard segment != noSegment else { break }
+      claim(segment)
+      space.segments[count] = segment
+      count += 1
+    }
+    return count
+  }
+
+  private func perform(_ work: Work, _ context: Context, _ space: JobSpace, segments: Int) {
+    switch work.kind {
+    case .movePages: movePages(context, space, from: work.level, space.segments[0], work.route)
+    case .packFrames: packFrames(context, space, work, segments: segments)
+    case .moveFrames: moveFrames(context, space, work, space.segments[0])
+    case .moveSlots: moveSlots(context, space, work)
+    case .compactSegments: compactSegments(context, space, work.level, segments: segments)
+    case .compactFrames: compactFrames(context, space, work.level)
+    case .dropDiscardable: dropDiscardable(work)
+    case .prepareSegment:
+      lock.withLock { if arena.present < segmentsAllowed { _ = arena.prepareOne() } }
+    case .trim: trim(context, work.level)
+    }
+  }
+
+  private func trim(_ context: Context, _ level: Int) {
+    guard let port = ports[level], let first = lock.withLock({ port.slots.beginTrim() }) else { return }
+    port.trim(context, first: first, count: 64)
+    lock.withLock { port.slots.endTrim(first) }
+  }
+
+  /// The ports of the chain's backings.
+  func makePorts(_ chain: [ChainTier]) throws(StoreError) -> [BackingPort?] {
+    var ports: [BackingPort?] = [nil]
+    for (index, tier) in chain.enumerated() {
+      guard tier.table.role == .backing else {
+        ports.append(nil)
+        continue
+      }
+      let hasLower = plan.levels[(index + 2)...].contains { $0.role == .backing }
+      let deadline = nanoseconds(tier.deadline ?? configuration.deadline)
+      ports.append(
+        try BackingPort(
+          level: index + 1, instance: instances[index], pageSize: pageSize, framesMax: framesPerSegment,
+          deadline: deadline, environment: environment, hasLower: hasLower,
+          cleanUp: { [unowned self] request in endLate(request) }))
+    }
+    return ports
+  }
+
+  /// A request has ended: what it kept is free.
+  private func endLate(_ request: RequestPointer) {
+    lock.lock()
+    if request.pointee.holder != noSegment { unpin(request.pointee.holder) }
+    if request.pointee.slotsKept, let port = port(of: request) {
+      let raw = request.pointee.request
+      for slot in Int(raw.slot)..<Int(raw.slot) + Int(raw.slot_count) { port.slots.free(slot) }
+    }
+    if request.pointee.frame != .max { unpinFrame(request.pointee.frame) }
+    lock.unlock()
+  }
+
+  private func port(of request: RequestPointer) -> BackingPort? {
+    request.pointee.port._withUnsafeGuaranteedRef { ports[$0.level] }
+  }
+}

@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// What changes about a level. All fields are guarded by the engine's lock.
+struct LevelState {
+  /// Its segments in order of entry: `head` is the oldest. Claimed ones are counted but not listed.
+  var head = noSegment
+  var tail = noSegment
+  var segments = 0
+  var sealed = 0
+  var claimed = 0
+  /// Backings: slots in use.
+  var slots = 0
+
+  var pages = 0
+  var discardable = 0
+  /// Bytes of live chunks (frames: of live frames).
+  var liveBytes = 0
+  var frames = 0
+  /// Frames in slots of which at most half the chunks live.
+  var sparseFrames = 0
+
+  /// In segments (backings: slots). Work starts above `high` and goes on down to `low`.
+  var limit = 0
+  var high = 0
+  var low = 0
+  var isDraining = false
+  /// As set by the user, in bytes; -1: a share chosen by the store.
+  var limitGiven = -1
+  /// Segments entered before this sequence number must leave, for flush.
+  var flushBelow: UInt64 = 0
+
+  /// The next object id of this level's encodings.
+  var nextID: UInt64 = 0
+
+  var entered = 0
+  var demoted = 0
+  var skipped = 0
+  var dropped = 0
+  var encodes = 0
+  var encodeNanoseconds: UInt64 = 0
+  /// A moving mean of one encode.
+  var encodeCost: Double = 0
+
+  /// A tier that failed is left alone until then; 0 when it is well.
+  var degradedUntil: UInt64 = 0
+  var backoff: UInt64 = 0
+  var isDegraded: Bool { degradedUntil != 0 }
+
+  mutating func setLimit(_ value: Int) {
+    limit = value
+    high = value - (value > 1 ? max(1, value / 16) : 0)
+    low = max(0, high - (value > 1 ? max(1, value / 8) : 0))
+  }
+
+  mutating func countEncodes(_ count: Int, nanoseconds: UInt64) {
+    guard count > 0 else { return }
+    encodes += count
+    encodeNanoseconds += nanoseconds
+    let cost = Double(nanoseconds) / Double(count)
+    encodeCost = encodeCost == 0 ? cost : encodeCost * 0.9 + cost * 0.1
+  }
+}

@@ -1,0 +1,350 @@
+// SPDX-License-Identifier: Apache-2.0
+import CStowageSystem
+import CStowageTier
+
+/// take, peek, touch and discard.
+///
+/// A load is optimistic: the place is read under the lock, the page is decoded without it, and what ends or moves the
+/// page compares the place again. So a page is given back by exactly one take, with the contents that it had when that
+/// take ended it.
+extension Engine {
+  /// How one attempt to load ended.
+  enum Loaded {
+    case done
+    /// The tier at that level could not give it now.
+    case unavailable(level: Int, Int32)
+    /// It is damaged for good.
+    case damaged(level: Int, Int32)
+  }
+
+  func take(_ handle: Handle, into page: UnsafeMutableRawPointer) throws(StoreError) -> UInt64 {
+    let context = try acquire()
+    defer { callers.release(context) }
+    while true {
+      lock.lock()
+      guard let entry = pages.find(handle) else {
+        lock.unlock()
+        throw lock.withLock { staleOrClosed(handle) }
+      }
+      let place = entry.pointee.place
+      if place.state == .word {
+        let word = words.value(Int(place.value))
+        let tag = end(handle, entry)
+        lock.unlock()
+        stowage_fill(page, pageSize, word)
+        return tag
+      }
+      let loaded = load(context, place, into: page)
+      lock.lock()
+      guard let entry = pages.find(handle), entry.pointee.place == place else {
+        lock.unlock()
+        continue
+      }
+      if case .done = loaded, matchesSum(handle, page) {
+        let tag = end(handle, entry)
+        lock.unlock()
+        return tag
+      }
+      throw failed(handle, loaded)
+    }
+  }
+
+  /// With the lock: a page ends by take.
+  @inline(__always) private func end(_ handle: Handle, _ entry: UnsafeMutablePointer<PageEntry>) -> UInt64 {
+    let tag = entry.pointee.tag
+    endPage(handle.index, entry)
+    state.pointee.takeCount += 1
+    return tag
+  }
+
+  func peek(_ handle: Handle, into page: UnsafeMutableRawPointer) throws(StoreError) -> UInt64 {
+    let context = try acquire()
+    defer { callers.release(context) }
+    while true {
+      lock.lock()
+      guard let entry = pages.find(handle) else {
+        lock.unlock()
+        throw lock.withLock { staleOrClosed(handle) }
+      }
+      let (place, tag) = (entry.pointee.place, entry.pointee.tag)
+      state.pointee.peekCount += 1
+      if place.state == .word {
+        let word = words.value(Int(place.value))
+        lock.unlock()
+        stowage_fill(page, pageSize, word)
+        return tag
+      }
+      let sum = storedSum(handle)
+      let loaded = load(context, place, into: page)
+      if case .done = loaded, sum == nil || sum == stowage_hash64(page, pageSize, 0) { return tag }
+      lock.lock()
+      guard let entry = pages.find(handle), entry.pointee.place == place else {
+        lock.unlock()
+        continue
+      }
+      throw failed(handle, loaded)
+    }
+  }
+
+  func touch(_ handle: Handle) throws(StoreError) {
+    let context = try acquire()
+    defer { callers.release(context) }
+    while true {
+      lock.lock()
+      guard let entry = pages.find(handle) else {
+        lock.unlock()
+        throw lock.withLock { staleOrClosed(handle) }
+      }
+      let place = entry.pointee.place
+      guard place.state != .word else { return lock.unlock() }
+      let page = context.pointee.pageC
+      let loaded = load(context, place, into: page)
+      if case .done = loaded {
+        if try exchange(handle, page, expected: place) { return }
+        continue
+      }
+      lock.lock()
+      guard let entry = pages.find(handle), entry.pointee.place == place else {
+        lock.unlock()
+        continue
+      }
+      throw failed(handle, loaded)
+    }
+  }
+
+  func discard(_ handle: Handle) throws(StoreError) {
+    lock.lock()
+    defer { lock.unlock() }
+    guard let entry = pages.find(handle) else { throw staleOrClosed(handle) }
+    endPage(handle.index, entry)
+    state.pointee.discardCount += 1
+  }
+
+  /// A context for a calling thread, with its tiers' contexts opened.
+  @inline(__always) func acquire() throws(StoreError) -> Context {
+    let context = callers.acquire()
+    if !context.pointee.isPrepared { try prepareCaller(context) }
+    return context
+  }
+
+  private func prepareCaller(_ context: Context) throws(StoreError) {
+    do {
+      // A store without room for raw pages encodes on the caller's thread.
+      let use = levels[0].limitGiven == 0 ? STOWAGE_CONTEXT_ENCODE | STOWAGE_CONTEXT_DECODE : STOWAGE_CONTEXT_DECODE
+      try context.pointee.prepare(calls, use: UInt32(use))
+    } catch {
+      callers.release(context)
+      throw error
+    }
+  }
+
+  private func storedSum(_ handle: Handle) -> UInt64? {
+    pageSums.map { $0.address(Int(handle.index)).load(as: UInt64.self) }
+  }
+
+  private func matchesSum(_ handle: Handle, _ page: UnsafeRawPointer) -> Bool {
+    guard let sum = storedSum(handle) else { return true }
+    return sum == stowage_hash64(page, pageSize, 0)
+  }
+
+  /// The error of a load that failed for a page that is still where it was; a damaged page is dropped. Expects the
+  /// lock, releases it.
+  private func failed(_ handle: Handle, _ loaded: Loaded) -> StoreError {
+    switch loaded {
+    case .unavailable(let level, let code):
+      lock.unlock()
+      return .unavailable(tier: plan.levels[level].name, reason: loadReason(level, code))
+    case .damaged(let level, let code):
+      let dropped = dropPage(handle.index, .unreadable)
+      lock.unlock()
+      postpone(dropped)
+      return .unreadable(handle: handle, tier: plan.levels[level].name, reason: loadReason(level, code))
+    case .done:
+      let level = levelIndex(of: pages.entry(handle.index).pointee.place)
+      let dropped = dropPage(handle.index, .unreadable)
+      lock.unlock()
+      postpone(dropped)
+      return .unreadable(
+        handle: handle, tier: plan.levels[level].name,
+        reason: "its end-to-end checksum does not match: a tier decoded it to other bytes")
+    }
+  }
+
+  private func loadReason(_ level: Int, _ code: Int32) -> String {
+    if let port = ports[level], code != STOWAGE_CORRUPT { return port.lastFailure(code) }
+    let said = HostTable.lastError()
+    if said.isEmpty, code == STOWAGE_CORRUPT { return "its checksum does not match what was stored" }
+    return said.isEmpty ? TierResult.name(code) : "\(said) (\(TierResult.name(code)))"
+  }
+
+  // MARK: One attempt. Expects the lock, releases it.
+
+  @inline(__always) private func load(_ context: Context, _ place: Place, into page: UnsafeMutableRawPointer) -> Loaded {
+    if place.state == .pooled { return loadPooled(context, place, into: page) }
+    return loadFramed(context, place, into: page)
+  }
+
+  @inline(__always) private func loadPooled(
+    _ context: Context, _ place: Place, into page: UnsafeMutableRawPointer
+  ) -> Loaded {
+    let segment = place.segment
+    let head = arena.head(segment)
+    let level = Int(head.pointee.level)
+    let idBase = head.pointee.idBase
+    beginReading(context)
+    lock.unlock()
+    let offset = Int(place.unit) << unitShift
+    let header = header(segment, offset).pointee
+    let length = codec.length(header.lengthAndID)
+    let decoded = decodeChunk(
+      context, level: level, UnsafeRawPointer(arena.bytes(segment) + offset + ChunkHeader.byteCount), length: length,
+      id: idBase + codec.idOffset(header.lengthAndID), checksum: header.checksum,
+      discardable: place.isDiscardable, into: page)
+    defer { endReading(context) }
+    switch decoded {
+    case .decoded: return .done
+    case .inPlace(let raw):
+      page.copyMemory(from: raw, byteCount: pageSize)
+      return .done
+    case .failed(let code):
+      return TierResult.isDamage(code) ? .damaged(level: level, code) : .unavailable(level: level, code)
+    }
+  }
+
+  /// What a load needs to know of a frame, copied out under the lock.
+  struct FrameView {
+    var record: FrameRecord
+    var frame: FrameIndex
+    var sidecars: InlineArray<256, UInt8>
+    var offset: Int
+    var length: Int
+    var id: UInt64
+    var discardable: Bool
+  }
+
+  func view(of place: Place) -> FrameView {
+    let record = frames.record(place.frame)
+    var offset = 0
+    for ordinal in 0..<place.ordinal {
+      offset += codec.length(frames.place(record, ordinal).pointee.lengthAndID)
+    }
+    let own = frames.place(record, place.ordinal).pointee.lengthAndID
+    var view = FrameView(
+      record: record.pointee, frame: place.frame, sidecars: InlineArray(repeating: 0), offset: offset,
+      length: codec.length(own), id: record.pointee.chunkBase + codec.idOffset(own),
+      discardable: place.isDiscardable)
+    let sidecars = frames.sidecars(place.frame)
+    for index in 0..<frames.sidecarLength { view.sidecars[index] = sidecars[index] }
+    return view
+  }
+
+  private func loadFramed(_ context: Context, _ place: Place, into page: UnsafeMutableRawPointer) -> Loaded {
+    let view = view(of: place)
+    let level = Int(view.record.level)
+    let isBacked = ports[level] != nil
+    if isBacked { frames.record(place.frame).pointee.pins += 1 } else { beginReading(context) }
+    lock.unlock()
+    let opened = openFrame(context, view)
+    var (result, failedLevel) = (opened.result, opened.level)
+    if result == STOWAGE_OK {
+      let bytes = UnsafeRawPointer(context.pointee.pageA) + view.offset
+      result = copyChunk(context, view, bytes, into: page)
+      failedLevel = view.record.codec == FrameRecord.rawCodec ? level : Int(view.record.codec)
+    }
+    if isBacked {
+      if opened.isPinned { lock.withLock { unpinFrame(place.frame) } }
+    } else {
+      endReading(context)
+    }
+    guard result != STOWAGE_OK else { return .done }
+    return TierResult.isDamage(result) ? .damaged(level: failedLevel, result) : .unavailable(level: failedLevel, result)
+  }
+
+  private func copyChunk(
+    _ context: Context, _ view: FrameView, _ bytes: UnsafeRawPointer, into page: UnsafeMutableRawPointer
+  ) -> Int32 {
+    if view.record.codec == FrameRecord.rawCodec {
+      page.copyMemory(from: bytes, byteCount: pageSize)
+      return STOWAGE_OK
+    }
+    let decoded = decodeUnchecked(
+      context, level: Int(view.record.codec), bytes, length: view.length, id: view.id, discardable: view.discardable,
+      into: page)
+    switch decoded {
+    case .decoded: return STOWAGE_OK
+    case .inPlace(let raw):
+      page.copyMemory(from: raw, byteCount: pageSize)
+      return STOWAGE_OK
+    case .failed(let code): return code
+    }
+  }
+
+  /// Brings a frame, as it was packed, to the context's `pageA`: read, checked, decoded through its transforms. Without
+  /// the lock. `isPinned` is false when the read was set aside: its end takes the pin back.
+  func openFrame(_ context: Context, _ view: FrameView) -> (result: Int32, level: Int, isPinned: Bool) {
+    let level = Int(view.record.level)
+    let record = view.record
+    var result = STOWAGE_OK
+    var current = UnsafeRawPointer(context.pointee.pageA)
+    // A mismatch is read once more: the second time it counts.
+    for attempt in 0..<2 {
+      if let port = ports[level] {
+        if let mapped = port.mapped(UInt64(record.position)) {
+          current = mapped
+        } else {
+          let read = port.read(
+            context, slot: UInt64(record.position), id: record.id,
+            discardable: record.isDiscardable, frame: view.frame, into: context.pointee.pageA)
+          guard read.code == STOWAGE_OK else { return (read.code, level, !read.isSetAside) }
+          current = UnsafeRawPointer(context.pointee.pageA)
+        }
+      } else {
+        current = UnsafeRawPointer(arena.bytes(record.position / UInt32(framesPerSegment)))
+          + Int(record.position) % framesPerSegment * pageSize
+      }
+      if checksum(current, pageSize, id: record.id, epoch: epochs(of: record.transforms)) == record.checksum {
+        result = STOWAGE_OK
+        break
+      }
+      HostTable.clearError()
+      result = STOWAGE_CORRUPT
+      if ports[level] == nil, attempt == 0 { break }
+    }
+    guard result == STOWAGE_OK else { return (result, level, true) }
+    let (decoded, failed) = undoTransforms(context, view, current)
+    return (decoded, failed, true)
+  }
+
+  private func undoTransforms(_ context: Context, _ view: FrameView, _ bytes: UnsafeRawPointer) -> (Int32, Int) {
+    var current = bytes
+    for index in stride(from: levelCount - 1, through: 1, by: -1)
+    where view.record.transforms & plan.levels[index].transformBit != 0 {
+      let output = current == UnsafeRawPointer(context.pointee.pageB) ? context.pointee.pageA : context.pointee.pageB
+      let tier = calls[index].unsafelyUnwrapped
+      var object = frameObject(view.record.id, tier.epoch, view.record.isDiscardable)
+      let level = plan.levels[index]
+      let result = withUnsafeBytes(of: view.sidecars) { sidecars in
+        let sidecar = sidecars.baseAddress.unsafelyUnwrapped.assumingMemoryBound(to: UInt8.self) + level.sidecarOffset
+        return tier.decode(
+          context.pointee.tiers[index], &object, current, length: pageSize, output,
+          sidecar: level.sidecarLength > 0 ? sidecar : nil)
+      }
+      guard result == STOWAGE_OK else { return (result, index) }
+      current = UnsafeRawPointer(output)
+    }
+    if current != UnsafeRawPointer(context.pointee.pageA) {
+      context.pointee.pageA.copyMemory(from: current, byteCount: pageSize)
+    }
+    return (STOWAGE_OK, 0)
+  }
+
+  /// The end of a load from a slot. With the lock.
+  func unpinFrame(_ frame: FrameIndex) {
+    let record = frames.record(frame)
+    record.pointee.pins -= 1
+    if record.pointee.pins == 0, record.pointee.flags & FrameRecord.dying != 0 {
+      record.pointee.flags &= ~FrameRecord.dying
+      endFrame(frame)
+    }
+  }
+}

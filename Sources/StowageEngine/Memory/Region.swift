@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: Apache-2.0
+import Glibc
+
+/// A stretch of address space that is reserved at once and takes RAM only where it is touched.
+///
+/// Fences the raw mapping: whoever holds a `Region` may use `base..<base+byteCount` until `unmap`; bounds
+/// are the holder's to keep. It is kept out of core dumps, as pools and tables of the engine hold
+/// plaintext or lead to it.
+struct Region: @unchecked Sendable {
+  let base: UnsafeMutableRawPointer
+  let byteCount: Int
+
+  init(byteCount: Int) throws(StoreError) {
+    let length = (byteCount + 4095) & ~4095
+    let memory = mmap(
+      nil, length, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0)
+    guard let memory, memory != MAP_FAILED else {
+      throw .configuration(
+        "cannot reserve \(length) bytes of address space: \(String(cString: strerror(errno)))")
+    }
+    madvise(memory, length, MADV_DONTDUMP)
+    base = memory
+    self.byteCount = length
+  }
+
+  /// Makes RAM present for a part, so that first touches on the data path do not fault. Best effort:
+  /// older kernels lack it, then the part is faulted in when touched.
+  func populate(_ offset: Int, _ length: Int) {
+    let populateWrite: Int32 = 23  // MADV_POPULATE_WRITE, Linux 5.14
+    madvise(base + offset, length, populateWrite)
+  }
+
+  /// Gives the RAM of a part back; it reads as zeros afterwards.
+  func release(_ offset: Int, _ length: Int) { madvise(base + offset, length, MADV_DONTNEED) }
+
+  /// Locks a part in RAM; false when the system does not let us.
+  func lock(_ offset: Int, _ length: Int) -> Bool { mlock(base + offset, length) == 0 }
+
+  func unmap() { munmap(base, byteCount) }
+}

@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// A frame's number in the frame table.
+typealias FrameIndex = UInt32
+
+/// Where a frame is, what it went through and what is in it; its chunks' places stand in the place pool,
+/// its sidecars behind it. 40 bytes.
+struct FrameRecord {
+  /// The object id of the frame.
+  var id: UInt64
+  /// The chunks' ids count from here.
+  var chunkBase: UInt64
+  /// In RAM: segment * frames per segment + place in the segment. In a backing: the slot.
+  var position: UInt32
+  /// Over id, epochs and the bytes as they are at its position.
+  var checksum: UInt32
+  /// The first of its places in the place pool.
+  var places: UInt32
+  /// The epoch of the codec of its chunks.
+  var epoch: UInt32
+  var level: UInt8
+  /// The level that encoded its chunks; `rawCodec` when they are raw pages.
+  var codec: UInt8
+  /// Which frame transforms encoded it: bit n for the n-th.
+  var transforms: UInt8
+  var flags: UInt8
+  /// Live chunks, and chunks in all, both less than 256.
+  var live: UInt8
+  var count: UInt8
+  /// Loads under way from its slot; while there are any, the slot is not freed.
+  var pins: UInt16
+
+  static let discardable: UInt8 = 1
+  /// Without live chunks; freed by the last pin.
+  static let dying: UInt8 = 2
+  /// Being moved to another level by one piece of engine work.
+  static let moving: UInt8 = 4
+  static let rawCodec: UInt8 = 255
+
+  var isDiscardable: Bool { flags & Self.discardable != 0 }
+}
+
+/// One chunk in a frame: whose, how long, which id. Chunks lie in a frame in this order without gaps.
+struct FramePlace {
+  var owner: UInt32
+  var lengthAndID: UInt32
+}
+
+/// All frames. Guarded by the engine's lock.
+struct FrameTable: @unchecked Sendable {
+  private let table: BlockTable
+  private let places: BlockTable
+  private let state: UnsafeMutablePointer<State>
+  /// Heads of the free lists of place runs, by length.
+  private let freeRuns: UnsafeMutablePointer<UInt32>
+  let sidecarLength: Int
+
+  private struct State {
+    var free: UInt64 = 0
+    var live = 0
+    var livePlaces = 0
+  }
+
+  static let chunksMax = 255
+  /// Frame numbers have 29 bits.
+  static let capacity = 1 << 29
+
+  /// - Parameter sidecarLength: of all frame transforms together, rounded up to 8.
+  init(sidecarLength: Int) throws(StoreError) {
+    self.sidecarLength = sidecarLength
+    table = try BlockTable(
+      stride: MemoryLayout<FrameRecord>.stride + sidecarLength, capacity: Self.capacity)
+    places = try BlockTable(stride: MemoryLayout<FramePlace>.stride, capacity: 1 << 31)
+    state = .allocate(capacity: 1)
+    state.initialize(to: State())
+    freeRuns = .allocate(capacity: Self.chunksMax + 1)
+    freeRuns.initialize(repeating: .max, count: Self.chunksMax + 1)
+  }
+
+  func unmap() {
+    table.unmap()
+    places.unmap()
+    state.deallocate()
+    freeRuns.deallocate()
+  }
+
+  var byteCount: Int { table.byteCount + places.byteCount }
+  var live: Int { state.pointee.live }
+  /// Frames ever numbered; those below are addressable.
+  var count: Int { table.count }
+  /// RAM of the live frames themselves.
+  var recordBytes: Int { table.stride }
+
+  @inline(__always) func record(_ frame: FrameIndex) -> UnsafeMutablePointer<FrameRecord> {
+    table.address(Int(frame)).assumingMemoryBound(to: FrameRecord.self)
+  }
+
+  /// All sidecars of a frame, one frame transform after the other.
+  @inline(__always) func sidecars(_ frame: FrameIndex) -> UnsafeMutablePointer<UInt8> {
+    (table.address(Int(frame)) + MemoryLayout<FrameRecord>.stride).assumingMemoryBound(to: UInt8.self)
+  }
+
+  @inline(__always) func place(_ record: UnsafeMutablePointer<FrameRecord>, _ ordinal: Int)
+    -> UnsafeMutablePointer<FramePlace>
+  {
+    places.address(Int(record.pointee.places) + ordinal).assumingMemoryBound(to: FramePlace.self)
+  }
+
+  /// A frame with room for `chunks` places; nil when all numbers are used.
+  func allocate(chunks: Int) -> FrameIndex? {
+    guard let run = allocateRun(chunks) else { return nil }
+    let index: FrameIndex
+    if state.pointee.free != 0 {
+      index = FrameIndex(truncatingIfNeeded: state.pointee.free - 1)
+      state.pointee.free = record(index).pointee.id
+    } else {
+      guard let appended = table.append() else {
+        freeRun(run, chunks)
+        return nil
+      }
+      index = FrameIndex(appended)
+    }
+    state.pointee.live += 1
+    record(index).pointee.places = run
+    record(index).pointee.count = UInt8(chunks)
+    return index
+  }
+
+  func release(_ frame: FrameIndex) {
+    let record = record(frame)
+    freeRun(record.pointee.places, Int(record.pointee.count))
+    record.pointee.count = 0
+    record.pointee.live = 0
+    record.pointee.id = state.pointee.free
+    state.pointee.free = UInt64(frame) + 1
+    state.pointee.live -= 1
+  }
+
+  private func allocateRun(_ count: Int) -> UInt32? {
+    let head = freeRuns[count]
+    if head != .max {
+      freeRuns[count] = places.address(Int(head)).load(as: UInt32.self)
+      return head
+    }
+    return places.append(count).map { UInt32($0) }
+  }
+
+  private func freeRun(_ first: UInt32, _ count: Int) {
+    places.address(Int(first)).storeBytes(of: freeRuns[count], as: UInt32.self)
+    freeRuns[count] = first
+  }
+}

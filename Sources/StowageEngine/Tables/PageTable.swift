@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// All pages, by the index in their handles. Guarded by the engine's lock.
+struct PageTable: @unchecked Sendable {
+  let table: BlockTable
+  private let state: UnsafeMutablePointer<State>
+
+  private struct State {
+    var free: UInt64 = 0
+    var live = 0
+  }
+
+  /// Page numbers have 32 bits; address space for as many is reserved.
+  init() throws(StoreError) {
+    table = try BlockTable(stride: MemoryLayout<PageEntry>.stride, capacity: 1 << 31)
+    state = .allocate(capacity: 1)
+    state.initialize(to: State())
+  }
+
+  func unmap() {
+    table.unmap()
+    state.deallocate()
+  }
+
+  var live: Int { state.pointee.live }
+  var byteCount: Int { table.byteCount }
+  /// What the next `allocate` would add to `byteCount`.
+  var growth: Int { state.pointee.free != 0 ? 0 : table.growth() }
+
+  @inline(__always) func entry(_ index: UInt32) -> UnsafeMutablePointer<PageEntry> {
+    table.address(Int(index)).assumingMemoryBound(to: PageEntry.self)
+  }
+
+  /// An entry for a page to come; nil when all numbers are used. It stays free in the eyes of `find` until its
+  /// place is set.
+  @inline(__always) func allocate() -> UInt32? {
+    let next = state.pointee.free
+    guard next != 0 else { return append() }
+    let index = UInt32(truncatingIfNeeded: next - 1)
+    state.pointee.free = entry(index).pointee.place.value
+    state.pointee.live += 1
+    return index
+  }
+
+  private func append() -> UInt32? {
+    guard let index = table.append() else { return nil }
+    // Generations start at 1, so that no handle is 0.
+    entry(UInt32(index)).initialize(to: PageEntry(tag: 0, place: Place.free(next: 0).with(generation: 1)))
+    state.pointee.live += 1
+    return UInt32(index)
+  }
+
+  /// Ends an entry: its handles are stale from here on. The last generation retires the entry.
+  @inline(__always) func release(_ index: UInt32) {
+    let entry = entry(index)
+    let generation = entry.pointee.place.generation
+    state.pointee.live -= 1
+    guard generation < Place.generationMax else {
+      entry.pointee.place = Place.free(next: 0).with(generation: 0)
+      return
+    }
+    entry.pointee.place = Place.free(next: state.pointee.free).with(generation: generation + 1)
+    state.pointee.free = UInt64(index) + 1
+  }
+
+  /// The entry of a handle, or nil when it is stale.
+  @inline(__always) func find(_ handle: Handle) -> UnsafeMutablePointer<PageEntry>? {
+    let index = handle.index
+    guard Int(index) < table.count else { return nil }
+    let entry = entry(index)
+    let place = entry.pointee.place
+    guard place.generation == handle.generation, place.state != .free else { return nil }
+    return entry
+  }
+}
+
+/// The words of same-filled pages. Guarded by the engine's lock.
+struct WordTable: @unchecked Sendable {
+  private let table: BlockTable
+  private let free: UnsafeMutablePointer<UInt64>
+
+  init() throws(StoreError) {
+    table = try BlockTable(stride: 8, capacity: 1 << 31)
+    free = .allocate(capacity: 1)
+    free.initialize(to: 0)
+  }
+
+  func unmap() {
+    table.unmap()
+    free.deallocate()
+  }
+
+  var byteCount: Int { table.byteCount }
+  var growth: Int { free.pointee != 0 ? 0 : table.growth() }
+
+  @inline(__always) private func word(_ index: Int) -> UnsafeMutablePointer<UInt64> {
+    table.address(index).assumingMemoryBound(to: UInt64.self)
+  }
+
+  func add(_ value: UInt64) -> Int? {
+    var index: Int
+    if free.pointee != 0 {
+      index = Int(free.pointee - 1)
+      free.pointee = word(index).pointee
+    } else {
+      guard let appended = table.append() else { return nil }
+      index = appended
+    }
+    word(index).pointee = value
+    return index
+  }
+
+  func value(_ index: Int) -> UInt64 { word(index).pointee }
+
+  func remove(_ index: Int) {
+    word(index).pointee = free.pointee
+    free.pointee = UInt64(index) + 1
+  }
+}

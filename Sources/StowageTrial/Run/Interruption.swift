@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: Apache-2.0
+import Glibc
+import Synchronization
+
+/// Turns SIGINT and SIGTERM into an orderly end: loops ask `check` and unwind, so that the terminal,
+/// the swap file and the helper are cleaned up by those who own them.
+public enum Interruption {
+  private static let signal = Atomic<Int32>(0)
+
+  /// Takes over SIGINT and SIGTERM. A second signal ends the process at once.
+  public static func install() {
+    // A global is made on its first use, which must not be in a signal handler.
+    signal.store(0, ordering: .relaxed)
+    var action = sigaction()
+    action.__sigaction_handler.sa_handler = { Interruption.note($0) }
+    action.sa_flags = SA_RESTART
+    sigaction(SIGINT, &action, nil)
+    sigaction(SIGTERM, &action, nil)
+  }
+
+  private static func note(_ number: Int32) {
+    if signal.exchange(number, ordering: .relaxed) != 0 {
+      let showCursor: StaticString = "\u{1B}[?25h"
+      _ = write(STDERR_FILENO, showCursor.utf8Start, showCursor.utf8CodeUnitCount)
+      _exit(128 + number)
+    }
+  }
+
+  /// Throws when a signal has come.
+  static func check() throws(TrialError) {
+    let number = signal.load(ordering: .relaxed)
+    if number != 0 { throw .interrupted(signal: number) }
+  }
+}

@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// Why a trial or a capture could not be done. `description` is one line that says what to do.
+public enum TrialError: Error, Sendable, Equatable, CustomStringConvertible {
+  /// What was asked for is not possible: an unknown process, a missing file, no room for swap.
+  case input(String)
+  /// The user or the system asked the process to stop, with this signal.
+  case interrupted(signal: Int32)
+
+  public var description: String {
+    switch self {
+    case .input(let reason): reason
+    case .interrupted(let signal): "stopped by signal \(signal); nothing is left behind"
+    }
+  }
+}

@@ -1,0 +1,11 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "base.h"
+
+#include <unistd.h>
+
+const stowage_tier *stowage_tier_entry(const stowage_host *host) {
+  (void)host;
+  if (fork() == 0)
+    for (;;) pause();
+  return &base_tier;
+}
