@@ -90,12 +90,34 @@ let package = Package(
         .product(name: "Logging", package: "swift-log"),
       ],
       swiftSettings: common),
-    .target(name: "StowageTestSupport", path: "Tests/StowageTestSupport", swiftSettings: common),
+    .executableTarget(
+      name: "engine-cost",
+      dependencies: ["StowageEngine", "CLZ4", .product(name: "CStowageTier", package: "plugin-sdk")],
+      path: "Benchmarks/EngineCost", swiftSettings: common),
+    .target(name: "CStowageTestPages", path: "Tests/CStowageTestPages"),
+    .target(
+      name: "StowageTestSupport",
+      dependencies: ["StowageEngine", .product(name: "CStowageTier", package: "plugin-sdk")],
+      path: "Tests/StowageTestSupport", swiftSettings: common),
+    .testTarget(
+      name: "StowageEngineTests",
+      dependencies: [
+        "StowageEngine", "StowageTestSupport", "CStowageTestPages",
+        .product(name: "CStowageTier", package: "plugin-sdk"),
+      ],
+      swiftSettings: common),
     .testTarget(
       name: "StowagePluginsTests",
       dependencies: ["StowageEngine", "StowagePlugins", "StowageControl", "StowageTestSupport"],
       swiftSettings: common),
     .testTarget(
-      name: "StowageTrialTests", dependencies: ["StowageTrial", "StowageEngine"], swiftSettings: common),
+      name: "StowageFaultTests",
+      dependencies: [
+        "StowageEngine", "StowageTestSupport", .product(name: "CStowageTier", package: "plugin-sdk"),
+      ],
+      swiftSettings: common),
+    .testTarget(
+      name: "StowageTrialTests",
+      dependencies: ["StowageTrial", "StowageEngine", "StowageTestSupport", "stowage"], swiftSettings: common),
   ] + tierTargets
 )

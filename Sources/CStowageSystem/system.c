@@ -32,7 +32,7 @@ void stowage_futex_wake(uint32_t *word, int count) {
 
 static _Atomic uint32_t next_thread;
 static _Thread_local uint32_t thread_number_plus_one;
-static _Thread_local int32_t thread_engine;
+static _Thread_local uintptr_t thread_owner;
 static _Thread_local char thread_error[513];
 
 uint32_t stowage_thread_number(void) {
@@ -41,12 +41,12 @@ uint32_t stowage_thread_number(void) {
   return thread_number_plus_one - 1;
 }
 
-void stowage_thread_begin(const char *name) {
-  thread_engine = 1;
+void stowage_thread_begin(const char *name, uintptr_t owner) {
+  thread_owner = owner;
   prctl(PR_SET_NAME, name, 0, 0, 0);
 }
 
-int32_t stowage_thread_is_engine(void) { return thread_engine; }
+uintptr_t stowage_thread_owner(void) { return thread_owner; }
 
 void stowage_error_set(const char *text, size_t length) {
   size_t size = length < sizeof thread_error - 1 ? length : sizeof thread_error - 1;

@@ -134,7 +134,7 @@ struct TrialCommand: ParsableCommand {
 
   private func checkSwapOptions(_ settings: ChainSettings) throws {
     guard settings.tiers != nil, swapFile != nil || swapSize != nil else { return }
-    throw ValidationError(
+    throw TrialError.input(
       "--swap-file and --swap-size are for the default chain, but \(chain.config ?? "the configuration") names its "
         + "tiers; use --set, such as --set swapfile.path=FILE")
   }

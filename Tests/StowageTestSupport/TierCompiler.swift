@@ -18,9 +18,10 @@ public enum TierCompiler {
   ///   - source: below Tests/Fixtures, such as "bad-tiers/good.c".
   ///   - name: another NAME for the result; `FIXTURE_NAME` follows it.
   ///   - libraries: shared libraries to depend on.
+  ///   - defines: macros, such as "PERSISTENT" or "ACCESS=2".
   @discardableResult
   public static func compile(
-    _ source: String, into folder: URL, name: String? = nil, libraries: [URL] = []
+    _ source: String, into folder: URL, name: String? = nil, libraries: [URL] = [], defines: [String] = []
   ) throws -> URL {
     let file = fixtures.appendingPathComponent(source)
     let name = name ?? file.deletingPathExtension().lastPathComponent
@@ -29,7 +30,11 @@ public enum TierCompiler {
     arguments += ["-I", checkout.appendingPathComponent("plugin-sdk/include").path]
     arguments += ["-DFIXTURE_NAME=\"\(name)\"", file.path, "-o", target.path, "-Wl,--no-as-needed"]
     for library in libraries { arguments += [library.path, "-Wl,-rpath,\(library.deletingLastPathComponent().path)"] }
-    let result = try Command.run("/usr/bin/cc", arguments)
+    arguments += defines.map { "-D\($0)" }
+    // With a sanitizer the tiers are built with it too, by the compiler whose runtime the process has.
+    let environment = ProcessInfo.processInfo.environment
+    if let sanitizer = environment["STOWAGE_TEST_SANITIZER"] { arguments += ["-g", "-fsanitize=\(sanitizer)"] }
+    let result = try Command.run(environment["STOWAGE_TEST_CC"] ?? "/usr/bin/cc", arguments)
     guard result.status == 0 else { throw TestFailure("cc \(source): \(result.errors)") }
     // Whatever the umask: a plug-in that others can write is refused.
     try FileManager.default.setAttributes([.posixPermissions: 0o755], ofItemAtPath: target.path)

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import Foundation
+import StowageTestSupport
 import Testing
 
 @testable import StowageTrial
@@ -7,7 +8,7 @@ import Testing
 @Suite struct CaptureTests {
   @Test(.timeLimit(.minutes(1))) func capturesEvenlyAndOverwritesOnlyWhenTold() throws {
     let folder = try TemporaryFolder()
-    defer { folder.remove() }
+    defer { withExtendedLifetime(folder) {} }
     let process = try ChildProcess(shell: "echo ready; read y")
     let out = folder.path + "/out"
     func capture(overwrites: Bool) throws -> (written: Int, absent: Int) {
@@ -35,7 +36,7 @@ import Testing
 
   @Test func aNamedSwapFileIsNeverOverwritten() throws {
     let folder = try TemporaryFolder()
-    defer { folder.remove() }
+    defer { withExtendedLifetime(folder) {} }
     let path = try folder.pages(1)
     #expect(throws: TrialError.self) { try SwapPlace.named(path, bytes: 1 << 20) }
     #expect(throws: TrialError.self) { try SwapPlace.named(folder.path, bytes: 1 << 20) }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import Foundation
+import StowageTestSupport
 import Testing
 
 @testable import StowageTrial
@@ -7,7 +8,7 @@ import Testing
 @Suite struct FilePagesTests {
   @Test func theLastPageIsPadded() throws {
     let folder = try TemporaryFolder()
-    defer { folder.remove() }
+    defer { withExtendedLifetime(folder) {} }
     let file = try FilePages(path: try folder.pages(2, extra: 10), pageSize: 4096)
     #expect(file.pageCount == 3)
     var bytes = [UInt8](repeating: 0xAA, count: 3 * 4096)
@@ -26,7 +27,7 @@ import Testing
 
   @Test func noticesThatAFileChanged() throws {
     let folder = try TemporaryFolder()
-    defer { folder.remove() }
+    defer { withExtendedLifetime(folder) {} }
     let path = try folder.pages(1)
     let file = try FilePages(path: path, pageSize: 4096)
     #expect(file.isUnchanged)
@@ -39,7 +40,7 @@ import Testing
 
   @Test func saysWhatIsWrongWithAFile() throws {
     let folder = try TemporaryFolder()
-    defer { folder.remove() }
+    defer { withExtendedLifetime(folder) {} }
     let missing = folder.path + "/missing"
     #expect(throws: TrialError.input("\(missing) cannot be read: No such file or directory")) {
       try FilePages(path: missing, pageSize: 4096)
@@ -52,7 +53,7 @@ import Testing
 
   @Test func aPlanTakesEvenlyAndReadsBack() throws {
     let folder = try TemporaryFolder()
-    defer { folder.remove() }
+    defer { withExtendedLifetime(folder) {} }
     var input = TrialInput()
     input.files = [try folder.pages(300, named: "a"), try folder.pages(100, named: "b")]
     input.pages = 200
@@ -80,7 +81,7 @@ import Testing
 
   @Test func cachePagesComeFromSystemFiles() throws {
     let folder = try TemporaryFolder()
-    defer { folder.remove() }
+    defer { withExtendedLifetime(folder) {} }
     var input = TrialInput()
     input.files = [try folder.pages(10)]
     input.cachePages = 500

@@ -40,7 +40,9 @@ import Testing
   }
 
   @Test func readsStatusFields() {
-    let text = "Name:\tx\nVmLck:\t    8 kB\nRssAnon:\t 100 kB\nRssFile:\t 5 kB\nRssShmem:\t 20 kB\nHugetlbPages:\t 2048 kB\n"
+    let text =
+      "Name:\tx\nVmLck:\t    8 kB\nRssAnon:\t 100 kB\nRssFile:\t 5 kB\nRssShmem:\t 20 kB\n"
+      + "HugetlbPages:\t 2048 kB\n"
     Array(text.utf8).withUnsafeBytes { bytes in
       let fields = StatusFields(bytes)
       #expect(fields.anonymous == 100 && fields.shared == 20 && fields.huge == 2048 && fields.locked == 8)

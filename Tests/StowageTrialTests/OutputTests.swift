@@ -12,12 +12,12 @@ import Testing
     levels: [
       .init(
         name: "store", note: "", pages: 8_000, pagesEntered: 78_000, ramBytes: 32 << 20, diskBytes: 0,
-        ramBytesPerPage: 4_112.4, diskBytesPerPage: 0, cohortPages: 9_000, pagesDemoted: 70_000, pagesSkipped: 0,
-        pagesDropped: 0, encodeUs: 0),
+        ramBytesPerPage: 4_112.4, chunkBytesPerPage: 4_096, diskBytesPerPage: 0, cohortPages: 9_000,
+        pagesDemoted: 70_000, pagesSkipped: 0, pagesDropped: 0, encodeUs: 0),
       .init(
         name: "lz4", note: "passed over", pages: 0, pagesEntered: 0, ramBytes: 0, diskBytes: 0,
-        ramBytesPerPage: nil, diskBytesPerPage: nil, cohortPages: 0, pagesDemoted: 0, pagesSkipped: 0,
-        pagesDropped: 0, encodeUs: 0),
+        ramBytesPerPage: nil, chunkBytesPerPage: nil, diskBytesPerPage: nil, cohortPages: 0, pagesDemoted: 0,
+        pagesSkipped: 0, pagesDropped: 0, encodeUs: 0),
     ],
     cohortPages: 9_000, put: .init(calls: 78_643, pagesPerS: 1e6, p50Us: 0.9, p99Us: 12, maxUs: 900),
     take: .init(calls: 78_543, pagesPerS: 2e5, p50Us: 5, p99Us: 80, maxUs: 9_000), demotions: 1, skips: 2,
@@ -37,7 +37,9 @@ import Testing
       "cohort_pages", "same_filled_pages",
     ] { #expect(json[key] != nil, "\(key)") }
     let levels = try #require(json["levels"] as? [[String: Any]])
-    for key in ["name", "pages", "pages_entered", "ram_bytes", "ram_bytes_per_page", "disk_bytes", "disk_bytes_per_page"] {
+    for key in [
+      "name", "pages", "pages_entered", "ram_bytes", "ram_bytes_per_page", "disk_bytes", "disk_bytes_per_page",
+    ] {
       #expect(levels.allSatisfy { $0[key] != nil }, "\(key)")
     }
     #expect(levels[1]["ram_bytes_per_page"] is NSNull)
@@ -85,7 +87,10 @@ import Testing
         diskBytes: pages * 500, limitBytes: 0, encodeMicroseconds: 0, degraded: nil)
     }
     let statistics = StoreStatistics(
-      levels: [level("store", .store, 8_000), level("a-tier-with-a-long-name", .transform, 0), level("swapfile", .backing, 30_000)],
+      levels: [
+        level("store", .store, 8_000), level("a-tier-with-a-long-name", .transform, 0),
+        level("swapfile", .backing, 30_000),
+      ],
       pageSize: 4096, pages: 38_000, discardablePages: 0, sameFilledPages: 0, puts: 0, replaces: 0, takes: 0,
       peeks: 0, discards: 0, drops: 5, skips: 6, stalls: 0, chunksCompacted: 0, framesCompacted: 0,
       memoryLimit: 64 << 20, ramBytes: 60 << 20, ramPeakBytes: 0, workspaceBytes: 0)
@@ -105,7 +110,7 @@ import Testing
   @Test func framesShowTheLevels() {
     let lines = LiveFrame(width: 80, isUnicode: false).lines(Self.snapshot(step: "lz4"), seconds: 12)
     #expect(lines[0].contains("burst") && lines[0].contains("25 %") && lines[0].contains("lz4"))
-    #expect(lines[3].contains("#") && lines[3].contains("30,000 pages") && lines[3].contains("on disk"))
+    #expect(lines[3].contains("#") && lines[3].contains("30,000 pages") && lines[3].contains("disk"))
     #expect(!lines[2].contains("#"))
     #expect(lines[4].contains("skips 6") && lines[4].contains("drops 5"))
   }

@@ -1,21 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 import Foundation
+import StowageTestSupport
 import Testing
 
 @testable import StowageTrial
 
-/// A folder for one test, which removes it at its end.
-final class TemporaryFolder {
-  let path: String
-
-  init() throws {
-    let url = FileManager.default.temporaryDirectory.appending(path: "stowage-test-\(UUID().uuidString)")
-    try FileManager.default.createDirectory(at: url, withIntermediateDirectories: true)
-    path = url.path
-  }
-
-  func remove() { try? FileManager.default.removeItem(atPath: path) }
-
+extension TemporaryFolder {
   /// Writes pages of which each begins with its number and goes on with a pattern of its own.
   func pages(_ count: Int, named name: String = "pages", pageSize: Int = 4096, extra: Int = 0) throws -> String {
     var data = Data()

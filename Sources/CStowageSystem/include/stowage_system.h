@@ -18,9 +18,9 @@ void stowage_futex_wake(uint32_t *_Nonnull word, int count);
 /// A number of this thread, counted from 0 in order of first use: a hint for spreading.
 uint32_t stowage_thread_number(void);
 
-/// Marks this thread as one of an engine's own and names it (cut to 15 bytes); and asks whether it is one.
-void stowage_thread_begin(const char *_Nonnull name);
-int32_t stowage_thread_is_engine(void);
+/// Names this thread (cut to 15 bytes) and notes whose it is; and asks whose it is, 0 when nobody's.
+void stowage_thread_begin(const char *_Nonnull name, uintptr_t owner);
+uintptr_t stowage_thread_owner(void);
 
 /// The last message of this thread: at most 512 bytes and a NUL, cut longer ones.
 void stowage_error_set(const char *_Nonnull text, size_t length);

@@ -58,7 +58,7 @@ final class BackingPort: @unchecked Sendable {
       freeList = request
     }
     freeCount = made.count
-    try readCapacity()
+    slots.setTotal(try readCapacity())
     if !isManual, calls.backing?.submit == nil { executor = try IOThreads(name: name, calls: calls, run: Self.run) }
   }
 
@@ -77,8 +77,9 @@ final class BackingPort: @unchecked Sendable {
   var slotsTotal: Int { slots.total }
   var bufferBytes: Int { buffers.byteCount + slots.byteCount + queue.byteCount }
 
-  /// Asks the tier how many slots there are. At open, and when slots run out.
-  func readCapacity() throws(StoreError) {
+  /// Asks the tier how many slots there are. At open, and when slots run out. Without the engine's lock; what comes
+  /// back is for `slots.setTotal`, with it.
+  func readCapacity() throws(StoreError) -> Int {
     var capacity = stowage_capacity(
       struct_size: UInt32(MemoryLayout<stowage_capacity>.size), reserved: 0, slots_total: 0)
     HostTable.clearError()
@@ -89,7 +90,7 @@ final class BackingPort: @unchecked Sendable {
       throw .configuration(
         "tier '\(name)' does not tell its capacity: \(HostTable.lastError()) (\(TierResult.name(result)))")
     }
-    slots.setTotal(Int(min(capacity.slots_total, UInt64(SlotAllocator.capacity))))
+    return Int(min(capacity.slots_total, UInt64(SlotAllocator.capacity)))
   }
 
   // MARK: Calls. Without the engine's lock.
@@ -223,27 +224,32 @@ final class BackingPort: @unchecked Sendable {
     return outcome
   }
 
-  func trim(_ context: Context, first: Int, count: Int) {
-    guard calls.backing.unsafelyUnwrapped.trim != nil else { return }
-    _ = simple(context, STOWAGE_OPERATION_TRIM, slot: UInt64(first), count: count)
+  /// Tells the tier that slots may be forgotten. False when the call was set aside: its end frees the slots.
+  func trim(_ context: Context, first: Int, count: Int) -> Bool {
+    guard calls.backing.unsafelyUnwrapped.trim != nil else { return true }
+    return !simple(context, STOWAGE_OPERATION_TRIM, slot: UInt64(first), count: count, keeps: true).isSetAside
   }
 
   /// Everything written so far outlives the power when this gives OK.
   func sync(_ context: Context) -> Int32 {
     guard calls.backing.unsafelyUnwrapped.sync != nil else { return STOWAGE_UNSUPPORTED }
-    return simple(context, STOWAGE_OPERATION_SYNC, slot: 0, count: 0)
+    return simple(context, STOWAGE_OPERATION_SYNC, slot: 0, count: 0, keeps: false).code
   }
 
-  private func simple(_ context: Context, _ operation: UInt32, slot: UInt64, count: Int) -> Int32 {
-    guard let request = acquire(keep: 0) else { return timedOut("no request is free: earlier calls hang") }
+  private func simple(_ context: Context, _ operation: UInt32, slot: UInt64, count: Int, keeps: Bool)
+    -> (code: Int32, isSetAside: Bool)
+  {
+    guard let request = acquire(keep: 0) else {
+      return (timedOut("no request is free: earlier calls hang"), false)
+    }
     request.pointee.frame = .max
     request.pointee.holder = noSegment
-    request.pointee.slotsKept = false
+    request.pointee.slotsKept = keeps
     set(request, operation, slot: slot, count: count, buffer: nil)
-    if let refused = start(context, request) { return refused }
+    if let refused = start(context, request) { return (refused, false) }
     let result = wait(request)
     if result.isDone { release(request) }
-    return result.code
+    return (result.code, !result.isDone)
   }
 
   func lastFailure(_ code: Int32) -> String {
@@ -372,7 +378,7 @@ final class BackingPort: @unchecked Sendable {
       let left = Int64(bitPattern: request.pointee.request.deadline_ns &- now())
       if left <= 0 || isManual {
         let set = state.pointee.compareExchange(
-          expected: IORequest.pending, desired: IORequest.abandoned, ordering: .acquiringAndReleasing)
+          expected: IORequest.pending, desired: IORequest.abandoned, ordering: .sequentiallyConsistent)
         if set.exchanged {
           executor?.noteStuck(request)
           return (false, timedOut("a call did not return within \(Double(deadline) / 1e9) s"))
@@ -390,7 +396,7 @@ final class BackingPort: @unchecked Sendable {
     return STOWAGE_RETRY
   }
 
-  private func noteFailure(_ text: String) { failure.withLock { $0 = text } }
+  func noteFailure(_ text: String) { failure.withLock { $0 = text } }
 
   /// A request that was set aside has ended, on the tier's thread.
   func lateEnd(_ request: RequestPointer) {

@@ -32,9 +32,13 @@ struct FrameQueue: @unchecked Sendable {
   var isEmpty: Bool { (state?.pointee.count ?? 0) == 0 }
   var byteCount: Int { (state?.pointee.capacity ?? 0) * 8 }
 
-  func push(_ frame: FrameIndex, id: UInt64) {
+  /// - Parameter isThere: asked of older frames when the queue is full, before it grows.
+  func push(_ frame: FrameIndex, id: UInt64, where isThere: (FrameIndex, UInt32) -> Bool) {
     guard let state else { return }
-    if state.pointee.count == state.pointee.capacity { grow(state) }
+    if state.pointee.count == state.pointee.capacity {
+      sweep(state, isThere)
+      if state.pointee.count > state.pointee.capacity / 2 { grow(state) }
+    }
     let at = (state.pointee.first + state.pointee.count) & (state.pointee.capacity - 1)
     state.pointee.entries[at] = UInt64(frame) << 32 | id & 0xFFFF_FFFF
     state.pointee.count += 1
@@ -51,6 +55,19 @@ struct FrameQueue: @unchecked Sendable {
       if isThere(frame, UInt32(truncatingIfNeeded: entry)) { return frame }
     }
     return nil
+  }
+
+  /// Takes out the frames that have gone, in place.
+  private func sweep(_ state: UnsafeMutablePointer<State>, _ isThere: (FrameIndex, UInt32) -> Bool) {
+    let mask = state.pointee.capacity - 1
+    var kept = 0
+    for index in 0..<state.pointee.count {
+      let entry = state.pointee.entries[(state.pointee.first + index) & mask]
+      guard isThere(FrameIndex(truncatingIfNeeded: entry >> 32), UInt32(truncatingIfNeeded: entry)) else { continue }
+      state.pointee.entries[(state.pointee.first + kept) & mask] = entry
+      kept += 1
+    }
+    state.pointee.count = kept
   }
 
   private func grow(_ state: UnsafeMutablePointer<State>) {

@@ -31,7 +31,7 @@ final class IOThreads: @unchecked Sendable {
   }
 
   private func spawn() throws(StoreError) {
-    let thread = try EngineThread("io-\(name)") { [self] in serve() }
+    let thread = try EngineThread("io-\(name)", owner: 0) { [self] in serve() }
     lock.withLock { threads.append(thread) }
   }
 
@@ -46,7 +46,7 @@ final class IOThreads: @unchecked Sendable {
 
   /// A request was set aside: if a thread is in its call, that thread is stuck, and another one takes its place.
   func noteStuck(_ request: RequestPointer) {
-    guard request.pointee.started.pointee.load(ordering: .acquiring) else { return }
+    guard request.pointee.started.pointee.load(ordering: .sequentiallyConsistent) else { return }
     let canSpawn = lock.withLock { () -> Bool in
       stuck += 1
       return threads.count < Self.most
@@ -71,9 +71,19 @@ final class IOThreads: @unchecked Sendable {
       first = request.pointee.queued
       if first == nil { last = nil }
       lock.unlock()
-      request.pointee.started.pointee.store(true, ordering: .releasing)
-      run(calls, context, request)
+      request.pointee.started.pointee.store(true, ordering: .sequentiallyConsistent)
+      if request.pointee.state.pointee.load(ordering: .sequentiallyConsistent) == IORequest.abandoned {
+        // Its deadline passed while it was queued: it is not begun any more.
+        giveUp(request)
+      } else {
+        run(calls, context, request)
+      }
     }
+  }
+
+  private func giveUp(_ request: RequestPointer) {
+    let raw = UnsafeMutableRawPointer(request).assumingMemoryBound(to: stowage_request.self)
+    raw.pointee.complete(raw, STOWAGE_RETRY)
   }
 
   /// A context of the thread's own. A tier that cannot give one now is called without, and refuses as it sees fit.

@@ -13,7 +13,7 @@ extension Engine {
     var next = levels[level].head
     while next != noSegment, arena.head(next).pointee.sequence < sequence { next = arena.head(next).pointee.next }
     lock.unlock()
-    var isComplete = true
+    var released = 0
     outer: for index in 0..<count {
       let segment = space.segments[index]
       let used = Int(arena.head(segment).pointee.used)
@@ -26,18 +26,19 @@ extension Engine {
         lock.unlock()
         for item in 0..<batch {
           guard copyChunk(context, space.items + item, to: level, sequence: sequence) else {
-            isComplete = false
             publishCopies(context, space.items, item, level)
             break outer
           }
         }
         publishCopies(context, space.items, batch, level)
       }
+      // Each is released as soon as it is empty, so that compaction needs little room of its own.
+      lock.withLock { unclaim(segment) }
+      released = index + 1
     }
     lock.lock()
     sealOpen(level, of: context)
-    for index in 0..<count { unclaim(space.segments[index]) }
-    if !isComplete { levels[level].isDraining = true }
+    for index in released..<count { unclaim(space.segments[index]) }
     lock.unlock()
   }
 
@@ -64,7 +65,7 @@ extension Engine {
   private func reopenAt(_ context: Context, _ level: Int, id: UInt64, sequence: UInt64) -> Bool {
     lock.lock()
     defer { lock.unlock() }
-    sealOpen(level, of: context)
+    sealUnpublished(level, of: context)
     guard let segment = openSegment(level) else { return false }
     unlink(segment)
     var next = levels[level].head
@@ -89,6 +90,7 @@ extension Engine {
       entry.pointee.place = item.target.with(generation: item.place.generation)
       state.pointee.chunksCompacted += 1
     }
+    unpinUnpublished(context)
     lock.unlock()
   }
 
@@ -108,8 +110,14 @@ extension Engine {
       lock.lock()
       if opened.isPinned { unpinFrame(frame) }
       if opened.result != STOWAGE_OK {
-        degrade(level, ports[level]?.lastFailure(opened.result) ?? TierResult.name(opened.result))
-        return lock.unlock()
+        var dropped: [DroppedPage] = []
+        if TierResult.isDamage(opened.result) {
+          dropFrame(frame, .unreadable, &dropped)
+        } else {
+          degrade(level, ports[level]?.lastFailure(opened.result) ?? TierResult.name(opened.result))
+        }
+        lock.unlock()
+        return deliver(dropped)
       }
       state.pointee.framesCompacted += 1
       lock.unlock()
@@ -124,7 +132,9 @@ extension Engine {
       let frame = state.pointee.frameCursor
       state.pointee.frameCursor = Int(frame) + 1 < count ? frame + 1 : 0
       let record = frames.record(frame)
-      if record.pointee.count > 0, Int(record.pointee.level) == level, record.pointee.flags == 0, isSparse(record) {
+      if record.pointee.count > 0, Int(record.pointee.level) == level, record.pointee.flags & ~FrameRecord.discardable == 0,
+        isSparse(record)
+      {
         return frame
       }
     }

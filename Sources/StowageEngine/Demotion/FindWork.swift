@@ -39,6 +39,8 @@ extension Engine {
   func findWork(for context: Context?) -> Work? {
     let now = environment.now()
     let burst = now < state.pointee.burstUntil
+    // In rapid growth the store comes first: its oldest go past the levels that are still busy.
+    if burst, let work = levelWork(0, burst, now) { return work }
     for index in stride(from: levelCount - 1, through: 0, by: -1) {
       if plan.levels[index].role == .backing {
         if let work = backingWork(index, burst, now) { return work }
@@ -155,14 +157,17 @@ extension Engine {
 
   // MARK: Compaction
 
-  /// A level in which holes have grown over an eighth of its segments.
+  /// A level in which holes have grown over a quarter of its segments, when RAM is getting short: holes that nobody
+  /// needs yet cost nothing, and many go away by themselves as whole segments empty.
   private func compaction() -> Work? {
+    let used = arena.inUse + Setting.reserve(workers: workers.count)
+    guard used >= segmentsAllowed - segmentsAllowed / 8 else { return nil }
     for index in 0..<levelCount where holdsSegments(index) && plan.levels[index].role != .frame {
       let level = levels + index
       guard level.pointee.sealed >= 2 else { continue }
       let bytes = level.pointee.segments * segmentSize
       let filled = level.pointee.liveBytes + level.pointee.pages * ChunkHeader.byteCount
-      guard bytes - filled > max(bytes / 8, 3 * segmentSize) else { continue }
+      guard bytes - filled > max(bytes / 4, 3 * segmentSize) else { continue }
       if let work = sparseRun(index, least: 1) { return work }
     }
     return nil
@@ -211,7 +216,8 @@ extension Engine {
       let level = levels + index
       let isFull = level.pointee.slots >= level.pointee.high
       guard level.pointee.slots > 0, isFull || !onlyWhenFull else { continue }
-      guard level.pointee.sparseFrames > 0, hasRoom(codecLevel) else { continue }
+      // The few chunks that come back may exceed their level's limit for a moment: they leave as fewer frames.
+      guard level.pointee.sparseFrames > 0, levels[codecLevel].segments < levels[codecLevel].limit + 2 else { continue }
       return Work(kind: .compactFrames, level: index)
     }
     return nil
@@ -222,21 +228,27 @@ extension Engine {
   private func discardWork() -> Work? {
     guard state.pointee.discardablePages > 0 else { return nil }
     for index in stride(from: levelCount - 1, through: 0, by: -1) where levels[index].discardable > 0 {
-      if holdsSegments(index), plan.levels[index].role != .frame {
-        var segment = levels[index].head
-        while segment != noSegment {
-          let head = arena.head(segment)
-          if head.pointee.discardable > 0, head.pointee.state == .sealed, head.pointee.pins == 0 {
-            return Work(kind: .dropDiscardable, level: index, segment: segment)
-          }
-          segment = head.pointee.next
-        }
-        sealIdle(index)
-      } else {
+      guard holdsSegments(index), plan.levels[index].role != .frame else {
         return Work(kind: .dropDiscardable, level: index)
       }
+      var segment = oldestDiscardable(index)
+      if segment == noSegment {
+        sealIdle(index)
+        segment = oldestDiscardable(index)
+      }
+      if segment != noSegment { return Work(kind: .dropDiscardable, level: index, segment: segment) }
     }
     return nil
+  }
+
+  private func oldestDiscardable(_ index: Int) -> SegmentIndex {
+    var segment = levels[index].head
+    while segment != noSegment {
+      let head = arena.head(segment)
+      if head.pointee.discardable > 0, head.pointee.state == .sealed, head.pointee.pins == 0 { return segment }
+      segment = head.pointee.next
+    }
+    return noSegment
   }
 
   // MARK: At leisure

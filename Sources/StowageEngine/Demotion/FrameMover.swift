@@ -58,14 +58,15 @@ extension Engine {
     }
   }
 
-  private func isQueued(_ frame: FrameIndex, id: UInt32, _ level: Int) -> Bool {
+  /// Whether a queued frame is still at that level, whole and not on its way. With the lock.
+  func isQueued(_ frame: FrameIndex, id: UInt32, _ level: Int) -> Bool {
     let record = frames.record(frame)
     return UInt32(truncatingIfNeeded: record.pointee.id) == id && record.pointee.live > 0
       && Int(record.pointee.level) == level && record.pointee.flags & FrameRecord.moving == 0
   }
 
   private func requeue(_ sent: Outgoing, _ port: BackingPort) {
-    port.queue.push(sent.frame, id: sent.id)
+    port.queue.push(sent.frame, id: sent.id) { isQueued($0, id: $1, port.level) }
   }
 
   private func readBack(_ context: Context, _ space: JobSpace, _ count: Int, _ port: BackingPort, _ work: Work) -> Bool {
@@ -139,6 +140,7 @@ extension Engine {
     noteFrameCursor(context, work.route.target)
     var moved = 0
     for index in 0..<count { moved += arrive(space, index, work) }
+    unpinUnpublished(context)
     levels[work.level].demoted += moved
     levels[work.route.target].entered += moved
     countSkipped(work.route, pages: moved)
@@ -172,8 +174,13 @@ extension Engine {
             from: space.sidecars + index * space.sidecarLength, count: space.sidecarLength)
         }
         kept += 1
-      } else {
+      } else if TierResult.isDamage(result) {
         dropDamaged(sent, result)
+      } else {
+        lock.withLock {
+          stay(sent)
+          degrade(work.level, tierMessage(result))
+        }
       }
     }
     count = kept

@@ -6,8 +6,10 @@ extension Engine {
   /// How many frames can be sent at once along a route; opens a segment at its target if need be. 0 when there is
   /// none left. Without the lock.
   func roomForFrames(_ context: Context, _ route: Route) -> Int {
-    guard plan.levels[route.target].role == .frame else { return framesPerSegment }
     let level = route.target
+    guard plan.levels[level].role == .frame else {
+      return lock.withLock { max(0, min(framesPerSegment, levels[level].limit - usedSlots(level))) }
+    }
     let left =
       context.pointee.open[level] == noSegment
       ? 0 : (segmentSize - context.pointee.cursor[level]) / pageSize
@@ -132,8 +134,8 @@ extension Engine {
     let got = lock.withLock { port.slots.allocate(count) { space.outgoing[$0].position = UInt32($1) } }
     guard got == count else {
       lock.withLock {
+        // Another worker took the last ones: no failure of the tier.
         for index in 0..<got { port.slots.free(Int(space.outgoing[index].position)) }
-        degrade(level, "no free slot is left")
       }
       return false
     }
@@ -142,8 +144,14 @@ extension Engine {
       context, space, count, holder: holder,
       pin: { segment in lock.withLock { arena.head(segment).pointee.pins += 1 } }, epochs: { epochs(of: $0) })
     let elapsed = environment.now() &- began
+    // A tier that refuses may have grown smaller.
+    let total = result == STOWAGE_OK ? nil : try? port.readCapacity()
     lock.lock()
     defer { lock.unlock() }
+    if let total, total != port.slots.total {
+      port.slots.setTotal(total)
+      try? rebalance(force: true)
+    }
     guard result == STOWAGE_OK else {
       degrade(level, port.lastFailure(result))
       for index in 0..<count where !space.outgoing[index].failed {
@@ -182,7 +190,7 @@ extension Engine {
     levels[index].liveBytes += pageSize
     if let port = ports[index] {
       levels[index].slots += 1
-      port.queue.push(frame, id: record.pointee.id)
+      port.queue.push(frame, id: record.pointee.id) { isQueued($0, id: $1, index) }
       return
     }
     let position = Int(record.pointee.position)

@@ -20,6 +20,7 @@ extension Engine {
       guard gathered.count > 0 else { continue }
       let bins = planBins(space, gathered.count)
       guard gathered.isComplete, sendBins(context, space, bins, gathered.count, work) else { break }
+      releaseEmptied(space, count)
     }
     lock.lock()
     if let scratch { giveScratch(scratch) }
@@ -28,7 +29,18 @@ extension Engine {
   }
 
   private func unclaimAll(_ space: JobSpace, _ count: Int) {
-    for index in 0..<count { unclaim(space.segments[index]) }
+    for index in 0..<count where space.segments[index] != noSegment { unclaim(space.segments[index]) }
+  }
+
+  /// Claimed segments whose last page has gone are released at once.
+  private func releaseEmptied(_ space: JobSpace, _ count: Int) {
+    lock.lock()
+    for index in 0..<count where space.segments[index] != noSegment {
+      guard arena.head(space.segments[index]).pointee.count == 0 else { continue }
+      unclaim(space.segments[index])
+      space.segments[index] = noSegment
+    }
+    lock.unlock()
   }
 
   struct GatherCursor {
@@ -47,8 +59,12 @@ extension Engine {
     var count = 0
     var filled = 0
     while cursor.segment < segments, count + JobSpace.batchMax <= JobSpace.itemsMax {
-      if scratch != nil, filled + JobSpace.batchMax * pageSize > segmentSize { break }
+      if scratch != nil, filled + pageSize > segmentSize { break }
       let segment = space.segments[cursor.segment]
+      guard segment != noSegment else {
+        cursor = GatherCursor(segment: cursor.segment + 1)
+        continue
+      }
       let used = Int(arena.head(segment).pointee.used)
       let room = scratch == nil ? JobSpace.batchMax : min(JobSpace.batchMax, (segmentSize - filled) / pageSize)
       var dropped: [DroppedPage] = []
@@ -135,7 +151,8 @@ extension Engine {
         return true
       }
       guard result == STOWAGE_TOO_BIG else {
-        lock.withLock { degrade(codecLevel, tierMessage(result)) }
+        let reason = result == STOWAGE_OK ? "gave \(written) bytes where at most \(pageSize - 1) fit" : tierMessage(result)
+        lock.withLock { degrade(codecLevel, reason) }
         return false
       }
     }
@@ -264,6 +281,7 @@ extension Engine {
       lock.lock()
       if first == 0 { noteFrameCursor(context, work.route.target) }
       for index in first..<end { publishNewFrame(space, space.outgoing[index], index, work) }
+      unpinUnpublished(context)
       lock.unlock()
       first = end
     }

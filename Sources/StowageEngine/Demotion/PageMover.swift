@@ -4,7 +4,9 @@ import CStowageTier
 
 /// Moving single pages of one segment to a lower page level: decoded, encoded again, appended there.
 extension Engine {
-  /// Returns false when the target's tier failed and the rest was left where it is.
+  /// The arena had no segment: no failure of a tier, whose codes are never positive.
+  static let outOfSegments: Int32 = 1
+
   func movePages(_ context: Context, _ space: JobSpace, from source: Int, _ segment: SegmentIndex, _ route: Route) {
     let used = Int(arena.head(segment).pointee.used)
     let drops = passesDiscardPoint(from: source, to: route.target)
@@ -17,8 +19,9 @@ extension Engine {
         drop: drops ? .discardPoint : nil, &dropped)
       lock.unlock()
       if !dropped.isEmpty { deliver(dropped) }
-      guard encodeBatch(context, space, count, from: source, to: route.target) else { break }
+      let isWhole = encodeBatch(context, space, count, from: source, to: route.target)
       publish(context, space.items, count, from: source, route)
+      guard isWhole else { break }
     }
     lock.lock()
     unclaim(segment)
@@ -61,7 +64,7 @@ extension Engine {
   ) -> Bool {
     var began = environment.now()
     var encoded = 0
-    var failure: Int32 = STOWAGE_OK
+    var failure = STOWAGE_OK
     for index in 0..<count {
       let item = space.items + index
       guard let page = rawPage(context, item, level: source) else { continue }
@@ -74,9 +77,12 @@ extension Engine {
     if now < began { began = now }
     lock.lock()
     levels[target].countEncodes(encoded, nanoseconds: now - began)
-    if failure == STOWAGE_OK { recovered(target) } else { degrade(target, tierMessage(failure)) }
+    if failure == STOWAGE_OK {
+      recovered(target)
+    } else if failure != Self.outOfSegments {
+      degrade(target, tierMessage(failure))
+    }
     lock.unlock()
-    if failure != STOWAGE_OK { publish(context, space.items, encoded, from: source, Route(target: target)) }
     return failure == STOWAGE_OK
   }
 
@@ -138,6 +144,7 @@ extension Engine {
       entry.pointee.place = item.target.with(generation: item.place.generation)
       moved += 1
     }
+    unpinUnpublished(context)
     levels[source].demoted += moved
     levels[route.target].entered += moved
     countSkipped(route, pages: moved)
@@ -152,14 +159,14 @@ extension Engine {
 
   /// Encodes a page to the end of the context's open segment of `level`; `item` gets the place. Without the lock.
   /// - Parameter tries: otherwise it is kept raw.
-  /// - Returns: the tier's result; TOO_BIG is no failure, the page is kept raw then. RETRY when there is no segment.
+  /// - Returns: the tier's result; TOO_BIG is no failure, the page is kept raw then. Or `outOfSegments`.
   func encodePage(
     _ context: Context, _ page: UnsafeRawPointer, owner: UInt32, to level: Int, tries: Bool,
     _ item: UnsafeMutablePointer<Item>
   ) -> Int32 {
     item.pointee.target = Place(bits: 0)
     let id = nextID(context, level)
-    guard ensureOpen(context, level, room: ChunkHeader.byteCount + unit * 4, id: id) else { return STOWAGE_RETRY }
+    guard ensureOpen(context, level, room: ChunkHeader.byteCount + unit * 4, id: id) else { return Self.outOfSegments }
     let tier = calls[level].unsafelyUnwrapped
     let isCompressor = plan.levels[level].isCompressor
     let room = segmentSize - context.pointee.cursor[level] - ChunkHeader.byteCount
@@ -182,7 +189,7 @@ extension Engine {
     }
     let isRaw = isCompressor && length == pageSize
     if !isDirect || isRaw {
-      guard ensureOpen(context, level, room: ChunkHeader.byteCount + length, id: id) else { return STOWAGE_RETRY }
+      guard ensureOpen(context, level, room: ChunkHeader.byteCount + length, id: id) else { return Self.outOfSegments }
       let place = appendAddress(context, level)
       place.copyMemory(from: isRaw ? page : UnsafeRawPointer(output), byteCount: length)
       output = place

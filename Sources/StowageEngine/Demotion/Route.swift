@@ -103,7 +103,9 @@ extension Engine {
         // Passed through without stopping; one that would be decoded again at once is left out.
         if !level.isTerminal { route.transforms |= level.transformBit }
       case .backing:
-        if isDegraded(index, now) || levels[index].slots >= levels[index].limit {
+        // What must become persistent does not go past the tier that makes it so.
+        if state.pointee.flushTarget > 0, index > state.pointee.flushTarget, levels[source].flushBelow > 0 { return nil }
+        if isDegraded(index, now) || usedSlots(index) >= levels[index].limit {
           route.skipped |= 1 << UInt64(index)
           continue
         }
@@ -114,6 +116,9 @@ extension Engine {
     }
     return nil
   }
+
+  /// Slots in use, those of writes that were set aside among them.
+  func usedSlots(_ index: Int) -> Int { ports[index]?.slots.used ?? 0 }
 
   private func chunkCodec(from source: Int, flushing: Bool, now: UInt64) -> Int {
     let raw = Int(FrameRecord.rawCodec)

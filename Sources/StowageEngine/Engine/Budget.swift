@@ -96,6 +96,18 @@ extension Engine {
     return plan.levels[level].role == .frame ? 1 : 3
   }
 
+  /// Whether the limit leaves every level the segments it needs, now that contexts and buffers are there.
+  func checkRoom() throws(StoreError) {
+    let inRam = (0..<levelCount).filter { holdsSegments($0) }.count
+    let least = inRam * 2 + Setting.reserve(workers: workers.count)
+    guard segmentsAllowed >= least else {
+      let bytes = least * segmentSize + tableBytes + workspaceBytes
+      throw .configuration(
+        "a memory limit of \(state.pointee.memoryLimit) bytes is too little for this chain, whose codecs and buffers take \(workspaceBytes); at least \(bytes) bytes are needed"
+      )
+    }
+  }
+
   func notePeak() {
     let now = ramBytes
     if now > state.pointee.ramPeak { state.pointee.ramPeak = now }

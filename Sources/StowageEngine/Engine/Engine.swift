@@ -27,6 +27,8 @@ struct EngineState {
   /// Until then arrivals count as rapid growth.
   var burstUntil: UInt64 = 0
   var isClosing = false
+  /// While a flush is under way: the level it goes to.
+  var flushTarget = 0
   var frameCursor: FrameIndex = 0
   var scratchSegments = 0
 
@@ -94,6 +96,8 @@ final class Engine: @unchecked Sendable {
   var threads: [EngineThread] = []
 
   var levelCount: Int { plan.count }
+  /// What the engine's own threads are known by.
+  var identity: UInt { UInt(bitPattern: state) }
   var isManual: Bool { environment.scheduling == .manual }
 
   init(
@@ -144,14 +148,25 @@ final class Engine: @unchecked Sendable {
         levels[index].limitGiven = setting.limits[index] ?? -1
       }
       for context in workers {
-        try context.pointee.prepare(calls, use: UInt32(STOWAGE_CONTEXT_ENCODE | STOWAGE_CONTEXT_DECODE))
+        try prepareWorker(context)
       }
       ports = try makePorts(chain)
-      try lock.withLock { () throws(StoreError) in try rebalance(force: true) }
+      try lock.withLock { () throws(StoreError) in
+        try rebalance(force: true)
+        try checkRoom()
+      }
       if !isManual { startWorkers() }
     } catch {
       closeTiers()
       throw error
+    }
+  }
+
+  private func prepareWorker(_ context: Context) throws(StoreError) {
+    do {
+      try context.pointee.prepare(calls, use: UInt32(STOWAGE_CONTEXT_ENCODE | STOWAGE_CONTEXT_DECODE))
+    } catch {
+      throw .configuration("tier '\(plan.levels[error.level].name)' cannot be used: \(error.reason)")
     }
   }
 
@@ -195,7 +210,11 @@ final class Engine: @unchecked Sendable {
     for index in 0..<callers.count { callers[index].pointee.close(calls) }
     for context in workers { context.pointee.close(calls) }
     for (index, instance) in instances.enumerated().reversed() {
-      if index + 1 < ports.count, let port = ports[index + 1], !port.shutDown() { continue }
+      if index + 1 < ports.count, let port = ports[index + 1], !port.shutDown() {
+        // The late end of that call will come to this engine: it stays for ever.
+        _ = Unmanaged.passRetained(self)
+        continue
+      }
       instance.close()
     }
   }

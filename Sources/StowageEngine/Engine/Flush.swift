@@ -1,15 +1,25 @@
 // SPDX-License-Identifier: Apache-2.0
+import CStowageSystem
 import CStowageTier
 import Synchronization
 
 /// Flushing, changing limits, and closing.
 extension Engine {
   func flush(timeout: Duration) throws(StoreError) {
+    guard stowage_thread_owner() != identity else {
+      throw .unsupported("flush cannot be called from a destructor: it waits for the thread that runs it")
+    }
     guard let persistent = persistentLevel else {
       throw .unsupported("the chain has no persistent tier to flush to; add a backing such as a swap file")
     }
     let until = environment.now() &+ nanoseconds(timeout)
-    defer { lock.withLock { for index in 0..<levelCount { levels[index].flushBelow = 0 } } }
+    lock.withLock { state.pointee.flushTarget = persistent }
+    defer {
+      lock.withLock {
+        state.pointee.flushTarget = 0
+        for index in 0..<levelCount { levels[index].flushBelow = 0 }
+      }
+    }
     // From the top: what a level hands down arrives below before that level's turn.
     for index in 0..<persistent where plan.levels[index].role != .passedOver {
       try flushLevel(index, until: until, to: persistent)
@@ -88,6 +98,7 @@ extension Engine {
   }
 
   func setLimit(_ bytes: Int?, level: Int) throws(StoreError) {
+    try refreshCapacity(level)
     lock.lock()
     defer { lock.unlock() }
     guard !state.pointee.isClosing else { throw .closed }
@@ -98,13 +109,28 @@ extension Engine {
       throw .configuration("the limit of '\(plan.levels[level].name)' is \(bytes) bytes, it cannot be negative")
     }
     levels[level].limitGiven = bytes ?? -1
-    try ports[level]?.readCapacity()
     try rebalance(force: true)
     work.notify()
     space.notify()
   }
 
+  /// Asks a backing anew how many slots it has. Without the lock; a context is held, so that the tier is not closed
+  /// meanwhile.
+  func refreshCapacity(_ level: Int) throws(StoreError) {
+    guard level > 0, level < ports.count, let port = ports[level] else { return }
+    let context = try acquire()
+    defer { callers.release(context) }
+    let total = try port.readCapacity()
+    try lock.withLock { () throws(StoreError) in
+      guard total != port.slots.total else { return }
+      port.slots.setTotal(total)
+      try rebalance(force: true)
+    }
+  }
+
   func waitUntilSettled(timeout: Duration) -> Bool {
+    // An engine thread would wait for itself.
+    guard stowage_thread_owner() != identity else { return false }
     let until = environment.now() &+ nanoseconds(timeout)
     while true {
       lock.lock()
@@ -166,7 +192,7 @@ extension Engine {
         deliver(dropped)
       }
     }
-    guard !isManual, let thread = try? EngineThread("stowage-close", body) else { return body() }
+    guard !isManual, let thread = try? EngineThread("stowage-close", owner: identity, body) else { return body() }
     thread.join()
   }
 }

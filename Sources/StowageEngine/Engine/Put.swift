@@ -96,9 +96,10 @@ extension Engine {
     lock.withLock { state.pointee.replaceCount += 1 }
   }
 
-  /// Gives a handle new contents, at the young end; with `expected` only while the page is still in that place.
+  /// Gives a handle new contents, at the young end; with `expected` only while the page is still in that place, in a
+  /// segment of that sequence.
   /// False when it is not.
-  @discardableResult func exchange(_ handle: Handle, _ source: UnsafeRawPointer, expected: Place?)
+  @discardableResult func exchange(_ handle: Handle, _ source: UnsafeRawPointer, expected: (Place, sequence: UInt64)?)
     throws(StoreError) -> Bool
   {
     var word: UInt64 = 0
@@ -110,7 +111,7 @@ extension Engine {
     if isWord {
       try waitForTables(entries: 0, words: 1)
       guard let number = words.add(word) else { throw .full("all numbers of same-filled pages are used") }
-      guard let entry = pages.find(handle), expected == nil || entry.pointee.place == expected else {
+      guard let entry = pages.find(handle), isStill(entry, expected) else {
         words.remove(number)
         return try goneDuring(handle)
       }
@@ -125,7 +126,7 @@ extension Engine {
     lock.lock()
     state.pointee.puts -= 1
     defer { unpinStore(segment) }
-    guard let entry = pages.find(handle), expected == nil || entry.pointee.place == expected else {
+    guard let entry = pages.find(handle), isStill(entry, expected) else {
       return try goneDuring(handle)
     }
     let place = place(segment, offset, discardable: discardable)
@@ -133,6 +134,12 @@ extension Engine {
     levels[0].entered += 1
     settle(handle, entry, place, source)
     return true
+  }
+
+  private func isStill(_ entry: UnsafeMutablePointer<PageEntry>, _ expected: (Place, sequence: UInt64)?) -> Bool {
+    guard let (place, sequence) = expected else { return true }
+    guard entry.pointee.place == place else { return false }
+    return place.state != .pooled || arena.head(place.segment).pointee.sequence == sequence
   }
 
   private func goneDuring(_ handle: Handle) throws(StoreError) -> Bool {
@@ -183,8 +190,9 @@ extension Engine {
     lock.lock()
     defer { lock.unlock() }
     state.pointee.puts -= 1
+    defer { unpinUnpublished(context) }
     guard result == STOWAGE_OK else {
-      if result != STOWAGE_RETRY { degrade(target, tierMessage(result)) }
+      if result != Self.outOfSegments { degrade(target, tierMessage(result)) }
       pages.release(index)
       return nil
     }

@@ -5,9 +5,14 @@ import Synchronization
 /// Figures of an engine.
 extension Engine {
   func statistics() -> StoreStatistics {
+    // A context is held so that no tier is closed while it is asked for its health.
+    let context = callers.acquire()
+    defer { callers.release(context) }
+    let isOpen = !lock.withLock { self.state.pointee.isClosing }
+    let health = (0..<levelCount).map { isOpen ? tierHealth($0) : nil }
     lock.lock()
     defer { lock.unlock() }
-    let levels = (0..<levelCount).map(levelStatistics)
+    let levels = (0..<levelCount).map { levelStatistics($0, health: health[$0]) }
     let state = state.pointee
     return StoreStatistics(
       levels: levels, pageSize: pageSize, pages: pages.live, discardablePages: state.discardablePages,
@@ -18,7 +23,7 @@ extension Engine {
       workspaceBytes: workspaceBytes)
   }
 
-  private func levelStatistics(_ index: Int) -> LevelStatistics {
+  private func levelStatistics(_ index: Int, health: String?) -> LevelStatistics {
     let level = levels[index]
     let planned = plan.levels[index]
     let pool = poolBytes(index)
@@ -36,7 +41,7 @@ extension Engine {
       diskBytes: isBacking ? level.slots * pageSize : 0,
       limitBytes: isBacking ? level.limit * pageSize : level.limit * segmentSize,
       encodeMicroseconds: level.encodes > 0 ? Double(level.encodeNanoseconds) / Double(level.encodes) / 1000 : 0,
-      degraded: degradedReason(index))
+      degraded: levels[index].isDegraded ? degradedReasons.withLock { $0[index] } ?? "failed" : health)
   }
 
   /// The RAM of a level's segments; of those still being appended to, what is filled: the rest is room at hand,
@@ -65,17 +70,15 @@ extension Engine {
     return bytes
   }
 
-  private func degradedReason(_ index: Int) -> String? {
-    guard levels[index].isDegraded else { return tierHealth(index) }
-    return degradedReasons.withLock { $0[index] } ?? "failed"
-  }
-
-  /// What the tier itself says of its health, if anything is wrong.
+  /// What the tier itself says of its health, if anything is wrong. Without the lock.
   private func tierHealth(_ index: Int) -> String? {
     guard let tier = calls[index], let ask = tier.health else { return nil }
     var health = stowage_health()
     health.struct_size = UInt32(MemoryLayout<stowage_health>.size)
-    guard ask(tier.instance, &health) == STOWAGE_OK, health.state == STOWAGE_HEALTH_DEGRADED
+    tier.enter()
+    let result = ask(tier.instance, &health)
+    tier.leave()
+    guard result == STOWAGE_OK, health.state == STOWAGE_HEALTH_DEGRADED
       || health.state == STOWAGE_HEALTH_FAILED
     else { return nil }
     return withUnsafeBytes(of: health.message) { bytes in String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self) }

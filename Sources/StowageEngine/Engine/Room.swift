@@ -67,7 +67,7 @@ extension Engine {
 
   /// Whether nothing that is under way or could be begun makes room.
   var isStalled: Bool {
-    guard state.pointee.jobs == 0, state.pointee.limboHead == noSegment || !reclaimLimbo() else {
+    guard state.pointee.jobs == 0, state.pointee.puts == 0, state.pointee.limboHead == noSegment || !reclaimLimbo() else {
       return false
     }
     return state.pointee.limboHead == noSegment && findWork(for: nil) == nil
@@ -93,7 +93,8 @@ struct PutWait {
     state.pointee.burstUntil = now &+ 100_000_000
     state.pointee.putWaiters += 1
     defer { state.pointee.putWaiters -= 1 }
-    guard !engine.isStalled, stowage_thread_is_engine() == 0 || engine.isManual else {
+    // A destructor's thread would wait for room that it has to make itself.
+    guard !engine.isStalled, engine.isManual || stowage_thread_owner() != engine.identity else {
       throw .full(engine.fullReason())
     }
     guard now < until else {
@@ -103,7 +104,7 @@ struct PutWait {
       engine.lock.unlock()
       let didWork = engine.step()
       engine.lock.lock()
-      if !didWork, engine.isStalled { throw .full(engine.fullReason()) }
+      if !didWork { throw .full(engine.fullReason()) }
       return
     }
     let ticket = engine.space.ticket

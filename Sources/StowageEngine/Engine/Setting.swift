@@ -35,8 +35,7 @@ struct Setting {
       )
     }
     let physical = sysconf(Int32(_SC_PHYS_PAGES)) * sysconf(Int32(_SC_PAGESIZE))
-    segmentCapacity = min(
-      1 << 21, max(physical, configuration.memoryLimit) * 2 / segmentSize)
+    segmentCapacity = min(1 << 21, max(physical, configuration.memoryLimit) / segmentSize) * 2
     limits = try Self.limits(configuration, chain)
   }
 
@@ -68,5 +67,5 @@ struct Setting {
 
   /// Segments beyond the levels' limits, so that take, demotion and compaction always finish: what each worker
   /// may have open or as scratch while it frees its source.
-  static func reserve(workers: Int) -> Int { workers * 4 + 2 }
+  static func reserve(workers: Int) -> Int { workers * 5 + 2 }
 }

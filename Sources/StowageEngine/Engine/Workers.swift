@@ -8,7 +8,7 @@ extension Engine {
   func startWorkers() {
     for (number, _) in workers.enumerated() {
       // An engine with fewer threads than asked for still works; with none, calls that need room refuse.
-      guard let thread = try? EngineThread("stowage-\(number)", { [self] in serve(number) }) else { continue }
+      guard let thread = try? EngineThread("stowage-\(number)", owner: identity, { [self] in serve(number) }) else { continue }
       threads.append(thread)
     }
   }
@@ -93,7 +93,11 @@ extension Engine {
   private func claimForPacking(_ work: Work, _ space: JobSpace) -> Int {
     let level = levels[work.level]
     let excess = level.segments - level.claimed - level.low
-    let most = work.isFlush ? JobSpace.segmentsMax : min(JobSpace.segmentsMax, max(1, excess))
+    var most = work.isFlush ? JobSpace.segmentsMax : min(JobSpace.segmentsMax, max(1, excess))
+    if holdsSegments(work.route.target) {
+      let target = levels[work.route.target]
+      most = min(most, max(1, target.limit - target.segments))
+    }
     var count = 0
     while count < most {
       let segment = work.isFlush ? firstFlushable(work.level) : firstSealed(work.level)
@@ -122,8 +126,8 @@ extension Engine {
 
   private func trim(_ context: Context, _ level: Int) {
     guard let port = ports[level], let first = lock.withLock({ port.slots.beginTrim() }) else { return }
-    port.trim(context, first: first, count: 64)
-    lock.withLock { port.slots.endTrim(first) }
+    // Past its deadline the call's late end gives the slots back.
+    if port.trim(context, first: first, count: 64) { lock.withLock { port.slots.endTrim(first) } }
   }
 
   /// The ports of the chain's backings.

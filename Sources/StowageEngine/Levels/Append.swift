@@ -34,7 +34,7 @@ extension Engine {
   @inline(never) func reopen(_ context: Context, _ level: Int, id: UInt64, before next: SegmentIndex) -> Bool {
     lock.lock()
     defer { lock.unlock() }
-    sealOpen(level, of: context)
+    sealUnpublished(level, of: context)
     guard let segment = openSegment(level) else { return false }
     if next != noSegment {
       unlink(segment)
@@ -45,6 +45,26 @@ extension Engine {
     context.pointee.open[level] = segment
     context.pointee.cursor[level] = 0
     return true
+  }
+
+  /// Ends a context's open segment, which may hold chunks that no page is published to be at yet: until
+  /// `unpinUnpublished` it is not reused, whatever happens to the others in it. With the lock.
+  func sealUnpublished(_ level: Int, of context: Context) {
+    let segment = context.pointee.open[level]
+    guard segment != noSegment else { return }
+    precondition(context.pointee.unpublishedCount < WorkContext.unpublishedMax)
+    arena.head(segment).pointee.pins += 1
+    context.pointee.unpublished[context.pointee.unpublishedCount] = segment
+    context.pointee.unpublishedCount += 1
+    sealOpen(level, of: context)
+  }
+
+  /// Everything that the context has appended is published, or given up. With the lock.
+  @inline(__always) func unpinUnpublished(_ context: Context) {
+    while context.pointee.unpublishedCount > 0 {
+      context.pointee.unpublishedCount -= 1
+      unpin(context.pointee.unpublished[context.pointee.unpublishedCount])
+    }
   }
 
   /// Where the next chunk's bytes go.

@@ -19,7 +19,12 @@ extension Engine {
 
   func take(_ handle: Handle, into page: UnsafeMutableRawPointer) throws(StoreError) -> UInt64 {
     let context = try acquire()
-    defer { callers.release(context) }
+    // The mark stays until the place was compared: meanwhile no segment is reused, so an equal place has the same
+    // contents.
+    defer {
+      endReading(context)
+      callers.release(context)
+    }
     while true {
       lock.lock()
       guard let entry = pages.find(handle) else {
@@ -59,7 +64,10 @@ extension Engine {
 
   func peek(_ handle: Handle, into page: UnsafeMutableRawPointer) throws(StoreError) -> UInt64 {
     let context = try acquire()
-    defer { callers.release(context) }
+    defer {
+      endReading(context)
+      callers.release(context)
+    }
     while true {
       lock.lock()
       guard let entry = pages.find(handle) else {
@@ -98,9 +106,13 @@ extension Engine {
       let place = entry.pointee.place
       guard place.state != .word else { return lock.unlock() }
       let page = context.pointee.pageC
+      let sum = storedSum(handle)
+      let sequence = place.state == .pooled ? arena.head(place.segment).pointee.sequence : 0
       let loaded = load(context, place, into: page)
-      if case .done = loaded {
-        if try exchange(handle, page, expected: place) { return }
+      // Not kept while waiting for room; a reused segment shows by its sequence.
+      endReading(context)
+      if case .done = loaded, sum == nil || sum == stowage_hash64(page, pageSize, 0) {
+        if try exchange(handle, page, expected: (place, sequence)) { return }
         continue
       }
       lock.lock()
@@ -128,13 +140,17 @@ extension Engine {
   }
 
   private func prepareCaller(_ context: Context) throws(StoreError) {
+    guard !lock.withLock({ state.pointee.isClosing }) else {
+      callers.release(context)
+      throw .closed
+    }
     do {
       // A store without room for raw pages encodes on the caller's thread.
       let use = levels[0].limitGiven == 0 ? STOWAGE_CONTEXT_ENCODE | STOWAGE_CONTEXT_DECODE : STOWAGE_CONTEXT_DECODE
       try context.pointee.prepare(calls, use: UInt32(use))
     } catch {
       callers.release(context)
-      throw error
+      throw .unavailable(tier: plan.levels[error.level].name, reason: error.reason)
     }
   }
 
@@ -177,7 +193,7 @@ extension Engine {
     return said.isEmpty ? TierResult.name(code) : "\(said) (\(TierResult.name(code)))"
   }
 
-  // MARK: One attempt. Expects the lock, releases it.
+  // MARK: One attempt. Expects the lock, releases it; a reader's mark is left to the caller to end.
 
   @inline(__always) private func load(_ context: Context, _ place: Place, into page: UnsafeMutableRawPointer) -> Loaded {
     if place.state == .pooled { return loadPooled(context, place, into: page) }
@@ -200,7 +216,6 @@ extension Engine {
       context, level: level, UnsafeRawPointer(arena.bytes(segment) + offset + ChunkHeader.byteCount), length: length,
       id: idBase + codec.idOffset(header.lengthAndID), checksum: header.checksum,
       discardable: place.isDiscardable, into: page)
-    defer { endReading(context) }
     switch decoded {
     case .decoded: return .done
     case .inPlace(let raw):
@@ -241,6 +256,11 @@ extension Engine {
   private func loadFramed(_ context: Context, _ place: Place, into page: UnsafeMutableRawPointer) -> Loaded {
     let view = view(of: place)
     let level = Int(view.record.level)
+    guard view.record.flags & FrameRecord.stuck == 0 else {
+      lock.unlock()
+      ports[level]?.noteFailure("an earlier read of the same slot has not returned yet")
+      return .unavailable(level: level, STOWAGE_RETRY)
+    }
     let isBacked = ports[level] != nil
     if isBacked { frames.record(place.frame).pointee.pins += 1 } else { beginReading(context) }
     lock.unlock()
@@ -252,9 +272,9 @@ extension Engine {
       failedLevel = view.record.codec == FrameRecord.rawCodec ? level : Int(view.record.codec)
     }
     if isBacked {
-      if opened.isPinned { lock.withLock { unpinFrame(place.frame) } }
-    } else {
-      endReading(context)
+      lock.lock()
+      if opened.isPinned { unpinFrame(place.frame) } else { frames.record(place.frame).pointee.flags |= FrameRecord.stuck }
+      lock.unlock()
     }
     guard result != STOWAGE_OK else { return .done }
     return TierResult.isDamage(result) ? .damaged(level: failedLevel, result) : .unavailable(level: failedLevel, result)
@@ -342,6 +362,7 @@ extension Engine {
   func unpinFrame(_ frame: FrameIndex) {
     let record = frames.record(frame)
     record.pointee.pins -= 1
+    if record.pointee.pins == 0 { record.pointee.flags &= ~FrameRecord.stuck }
     if record.pointee.pins == 0, record.pointee.flags & FrameRecord.dying != 0 {
       record.pointee.flags &= ~FrameRecord.dying
       endFrame(frame)

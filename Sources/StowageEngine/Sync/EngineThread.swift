@@ -9,10 +9,13 @@ import Glibc
 final class EngineThread: @unchecked Sendable {
   private var thread = pthread_t()
   private let name: String
+  private let owner: UInt
   private let body: @Sendable () -> Void
 
-  init(_ name: String, _ body: @escaping @Sendable () -> Void) throws(StoreError) {
+  /// - Parameter owner: by which `stowage_thread_owner` knows the thread.
+  init(_ name: String, owner: UInt, _ body: @escaping @Sendable () -> Void) throws(StoreError) {
     self.name = name
+    self.owner = owner
     self.body = body
     let result = pthread_create(&thread, nil, engineThreadEntry, Unmanaged.passRetained(self).toOpaque())
     guard result == 0 else {
@@ -25,7 +28,7 @@ final class EngineThread: @unchecked Sendable {
   func detach() { pthread_detach(thread) }
 
   fileprivate func run() {
-    stowage_thread_begin(name)
+    stowage_thread_begin(name, owner)
     body()
   }
 }

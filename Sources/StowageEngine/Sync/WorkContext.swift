@@ -22,6 +22,11 @@ struct WorkContext: ~Copyable {
   /// By level: the segment that it appends to, and how far.
   let open: UnsafeMutablePointer<SegmentIndex>
   let cursor: UnsafeMutablePointer<Int>
+  /// Segments that were sealed with chunks in them that are not published yet; they are pinned until then.
+  let unpublished: UnsafeMutablePointer<SegmentIndex>
+  var unpublishedCount = 0
+  /// As many as one batch can begin.
+  static let unpublishedMax = 64
   /// By level: object ids set aside for it.
   let ids: UnsafeMutablePointer<Range<UInt64>>
   /// Scratch pages, aligned to 4096.
@@ -47,6 +52,8 @@ struct WorkContext: ~Copyable {
     open.initialize(repeating: noSegment, count: levelCount)
     cursor = .allocate(capacity: levelCount)
     cursor.initialize(repeating: 0, count: levelCount)
+    unpublished = .allocate(capacity: Self.unpublishedMax)
+    unpublished.initialize(repeating: noSegment, count: Self.unpublishedMax)
     ids = .allocate(capacity: levelCount)
     ids.initialize(repeating: 0..<0, count: levelCount)
   }
@@ -55,15 +62,15 @@ struct WorkContext: ~Copyable {
   var byteCount: Int { isPrepared ? pageSize * 3 : 0 }
 
   /// Opens the tiers' contexts; not on the data path except the first time.
-  mutating func prepare(_ calls: UnsafeMutablePointer<TierCalls?>, use: UInt32) throws(StoreError) {
+  mutating func prepare(_ calls: UnsafeMutablePointer<TierCalls?>, use: UInt32) throws(ContextFailure) {
     for level in 1..<max(levelCount, 1) {
       guard let tier = calls[level], let threadOpen = tier.threadOpen, tiers[level] == nil else { continue }
       HostTable.clearError()
       let result = threadOpen(tier.instance, use, &tiers[level])
       guard result == STOWAGE_OK, tiers[level] != nil else {
         tiers[level] = nil
-        throw .configuration(
-          "tier at level \(level) has no working context: \(HostTable.lastError()) (\(TierResult.name(result)))")
+        throw ContextFailure(
+          level: level, reason: "no working context: \(HostTable.lastError()) (\(TierResult.name(result)))")
       }
     }
     isPrepared = true
@@ -85,7 +92,14 @@ struct WorkContext: ~Copyable {
     open.deallocate()
     cursor.deallocate()
     ids.deallocate()
+    unpublished.deallocate()
   }
+}
+
+/// A tier that gave no context.
+struct ContextFailure: Error {
+  var level: Int
+  var reason: String
 }
 
 /// A pointer to a context, as it is passed around.

@@ -35,6 +35,8 @@ struct FrameRecord {
   static let dying: UInt8 = 2
   /// Being moved to another level by one piece of engine work.
   static let moving: UInt8 = 4
+  /// A read of its slot was set aside past its deadline and has not returned.
+  static let stuck: UInt8 = 8
   static let rawCodec: UInt8 = 255
 
   var isDiscardable: Bool { flags & Self.discardable != 0 }

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import CStowageSystem
 import CStowageTier
 import Synchronization
 
@@ -118,7 +119,9 @@ struct TierCalls: @unchecked Sendable {
     instanceGate = Gate(serial: table.threadModel == .onePerInstance)
   }
 
+  /// Begins a call: the gates of a tier that is not parallel, and no message from before.
   @inline(__always) func enter() {
+    stowage_error_clear()
     tableGate.enter()
     instanceGate.enter()
   }

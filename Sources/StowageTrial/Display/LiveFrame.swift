@@ -20,8 +20,8 @@ struct LiveFrame {
     let all = max(1, statistics.pages)
     for level in statistics.levels {
       let bytes = level.kind == .backing ? level.diskBytes : level.ramBytes
-      let place = level.kind == .backing ? " on disk" : ""
-      let tail = " \(padded(grouped(level.pages), 9)) pages \(padded("\(SizeLabel(bytes))", 10))\(place)"
+      let place = level.kind == .backing ? "disk" : "RAM "
+      let tail = " \(padded(grouped(level.pages), 9)) pages \(padded("\(SizeLabel(bytes))", 10)) \(place)"
       lines.append(line(level.name, Double(level.pages) / Double(all), tail))
     }
     let ram = "\(SizeLabel(statistics.ramBytes)) of \(SizeLabel(statistics.memoryLimit))"

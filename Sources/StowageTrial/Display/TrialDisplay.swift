@@ -46,22 +46,24 @@ public final class TrialDisplay: Sendable {
   private func showLive(isUnicode: Bool, width: @Sendable () -> Int) {
     let start = monotonicNanoseconds()
     var drawn = 0
+    Interruption.noteHiddenCursor(on: descriptor)
     put("\u{1B}[?25l")
     while !stopping.load(ordering: .acquiring) {
       let seconds = Double(monotonicNanoseconds() - start) / 1e9
       let frame = LiveFrame(width: width(), isUnicode: isUnicode)
       let lines = frame.lines(progress.snapshot(), seconds: seconds)
-      put(rewind(drawn) + lines.map { $0 + "\u{1B}[K\n" }.joined())
+      put(rewind(drawn) + lines.map { $0 + "\u{1B}[K\n" }.joined() + Self.clearBelow)
       drawn = lines.count
       usleep(Self.interval)
     }
-    put(rewind(drawn) + "\u{1B}[?25h")
+    put(rewind(drawn) + Self.clearBelow + "\u{1B}[?25h")
+    Interruption.noteHiddenCursor(on: -1)
   }
 
-  /// Goes back to the first line drawn and clears from there on.
-  private func rewind(_ lines: Int) -> String {
-    lines == 0 ? "" : "\u{1B}[\(lines)A\r\u{1B}[J"
-  }
+  private static let clearBelow = "\u{1B}[J"
+
+  /// Goes back to the first line drawn.
+  private func rewind(_ lines: Int) -> String { lines == 0 ? "" : "\u{1B}[\(lines)A\r" }
 
   private func showPlain() {
     var lines = PlainLines()

@@ -32,7 +32,7 @@ extension TrialReport {
     ramPeakAccountedBytes = outcome.emptied.ramPeakBytes
     pageSize = outcome.plan.input.pageSize
     seed = outcome.plan.input.seed
-    seconds = Double(outcome.nanoseconds) / 1e9
+    seconds = rounded(Double(outcome.nanoseconds) / 1e9)
     phases = outcome.records.map(Phase.init)
     full = feeder.full
     failures = giveBack.failures
@@ -51,23 +51,25 @@ extension TrialReport.Level {
     pagesEntered = statistics.pagesEntered
     ramBytes = statistics.ramBytes
     diskBytes = statistics.diskBytes
-    ramBytesPerPage = cost?.ramBytesPerPage
-    diskBytesPerPage = cost?.diskBytesPerPage
+    ramBytesPerPage = (cost?.ramBytesPerPage).map(rounded)
+    chunkBytesPerPage = (cost?.chunkBytesPerPage).map(rounded)
+    diskBytesPerPage = (cost?.diskBytesPerPage).map(rounded)
     cohortPages = cost?.pages ?? 0
     pagesDemoted = statistics.pagesDemoted
     pagesSkipped = statistics.pagesSkipped
     pagesDropped = statistics.pagesDropped
-    encodeUs = statistics.encodeMicroseconds
+    encodeUs = rounded(statistics.encodeMicroseconds)
   }
 }
 
 extension TrialReport.Calls {
   init(_ histogram: LatencyHistogram) {
     calls = Int(histogram.count)
-    pagesPerS = histogram.total == 0 ? 0 : Double(histogram.count) * 1e9 / Double(histogram.total)
-    p50Us = histogram.percentile(0.5) / 1000
-    p99Us = histogram.percentile(0.99) / 1000
-    maxUs = Double(histogram.maximum) / 1000
+    pagesPerS =
+      histogram.total == 0 ? 0 : rounded(Double(histogram.count) * 1e9 / Double(histogram.total))
+    p50Us = rounded(histogram.percentile(0.5) / 1000)
+    p99Us = rounded(histogram.percentile(0.99) / 1000)
+    maxUs = rounded(Double(histogram.maximum) / 1000)
   }
 }
 
@@ -75,10 +77,11 @@ extension TrialReport.Phase {
   init(_ record: PhaseRecord) {
     name = record.name.rawValue
     pages = record.pages
-    seconds = Double(record.nanoseconds) / 1e9
-    pagesPerS = record.nanoseconds == 0 ? 0 : Double(record.pages) / seconds
-    p50Us = record.latencies.percentile(0.5) / 1000
-    p99Us = record.latencies.percentile(0.99) / 1000
+    seconds = rounded(Double(record.nanoseconds) / 1e9)
+    pagesPerS =
+      record.nanoseconds == 0 ? 0 : rounded(Double(record.pages) * 1e9 / Double(record.nanoseconds))
+    p50Us = rounded(record.latencies.percentile(0.5) / 1000)
+    p99Us = rounded(record.latencies.percentile(0.99) / 1000)
     skips = record.skips
     demotions = record.demotions
     drops = record.drops
@@ -87,3 +90,6 @@ extension TrialReport.Phase {
     pagesEntered = record.entered
   }
 }
+
+/// To three places, as more would only pretend.
+private func rounded(_ value: Double) -> Double { (value * 1000).rounded() / 1000 }

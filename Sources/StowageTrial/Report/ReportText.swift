@@ -22,8 +22,8 @@ extension TrialReport {
     }
     let notes = levels.filter { !$0.note.isEmpty }.map { "  \($0.name): \($0.note)" }
     return """
-      Growth table: bytes per page are of the same \(grouped(cohortPages)) pages at every level; pages, RAM and
-      disk are those at the fullest, at the end of the burst.
+      Growth table. Bytes per page: of the same \(grouped(cohortPages)) pages at every level.
+      Pages, RAM and disk: at the fullest, which is the end of the burst.
 
       \(table.text())
       """ + notes.map { "\n" + $0 }.joined()

@@ -18,6 +18,8 @@ public struct TrialReport: Codable, Sendable, Equatable {
     public var diskBytes: Int
     /// What a page of the cohort cost while the cohort stood there; nil (null) where it never stood.
     public var ramBytesPerPage: Double?
+    /// Of it, the chunks or frames themselves, without metadata and unused room.
+    public var chunkBytesPerPage: Double?
     public var diskBytesPerPage: Double?
     /// Pages of the cohort that stood there then.
     public var cohortPages: Int
@@ -116,8 +118,8 @@ public struct TrialReport: Codable, Sendable, Equatable {
 
 extension TrialReport.Level {
   private enum CodingKeys: String, CodingKey {
-    case name, note, pages, pagesEntered, ramBytes, diskBytes, ramBytesPerPage, diskBytesPerPage
-    case cohortPages, pagesDemoted, pagesSkipped, pagesDropped, encodeUs
+    case name, note, pages, pagesEntered, ramBytes, diskBytes, ramBytesPerPage, chunkBytesPerPage
+    case diskBytesPerPage, cohortPages, pagesDemoted, pagesSkipped, pagesDropped, encodeUs
   }
 
   /// As the compiler would, but with null for what is not known, so that no key is ever missing.
@@ -130,6 +132,7 @@ extension TrialReport.Level {
     try container.encode(ramBytes, forKey: .ramBytes)
     try container.encode(diskBytes, forKey: .diskBytes)
     try container.encode(ramBytesPerPage, forKey: .ramBytesPerPage)
+    try container.encode(chunkBytesPerPage, forKey: .chunkBytesPerPage)
     try container.encode(diskBytesPerPage, forKey: .diskBytesPerPage)
     try container.encode(cohortPages, forKey: .cohortPages)
     try container.encode(pagesDemoted, forKey: .pagesDemoted)

@@ -6,6 +6,7 @@ struct LevelCost: Sendable, Equatable {
   /// Pages of the cohort that stood there then.
   var pages: Int
   var ramBytesPerPage: Double
+  var chunkBytesPerPage: Double
   var diskBytesPerPage: Double
 }
 
@@ -61,10 +62,12 @@ struct CohortPhase {
     let all = store.statistics().levels
     guard all[level].pages > 0, pages > 0 else { return nil }
     let occupied = all.filter { $0.pages > 0 }
+    func perPage(_ bytes: (LevelStatistics) -> Int) -> Double {
+      Double(occupied.reduce(0) { $0 + bytes($1) }) / Double(pages)
+    }
     return LevelCost(
-      pages: all[level].pages,
-      ramBytesPerPage: Double(occupied.reduce(0) { $0 + $1.ramBytes }) / Double(pages),
-      diskBytesPerPage: Double(occupied.reduce(0) { $0 + $1.diskBytes }) / Double(pages))
+      pages: all[level].pages, ramBytesPerPage: perPage(\.ramBytes), chunkBytesPerPage: perPage(\.chunkBytes),
+      diskBytesPerPage: perPage(\.diskBytes))
   }
 }
 

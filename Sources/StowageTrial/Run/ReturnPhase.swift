@@ -4,13 +4,12 @@ import StowageEngine
 
 /// Takes everything back in a random order and compares it with what was put.
 final class ReturnPhase {
-  /// A drop's destructor is called by an engine thread, after the handle has died.
-  private static let destructorPatience: UInt64 = 5_000_000_000
   private static let attempts = 10
   private static let pauseBetweenAttempts: useconds_t = 200_000
   private static let namedFailures = 20
 
   private let plan: TrialPlan
+  private let destructorPatience: Duration
   private let table: PageTable
   private let reader: PageReader
   private let order: UnsafeMutableBufferPointer<UInt32>
@@ -27,8 +26,11 @@ final class ReturnPhase {
   private(set) var failures: [String] = []
 
   /// Takes its memory; made before the store is opened.
-  init(plan: TrialPlan, reader: PageReader) {
+  /// - Parameter destructorPatience: a drop's destructor is called by an engine thread, after the handle
+  ///   has died; it is waited for so long.
+  init(plan: TrialPlan, reader: PageReader, destructorPatience: Duration = .seconds(5)) {
     self.plan = plan
+    self.destructorPatience = destructorPatience
     table = plan.table
     self.reader = reader
     order = .allocate(capacity: table.count)
@@ -134,11 +136,11 @@ final class ReturnPhase {
   }
 
   private func waitForDestructor(_ page: Int) -> DropReason? {
-    let start = monotonicNanoseconds()
-    while monotonicNanoseconds() - start < Self.destructorPatience {
+    let start = ContinuousClock.now
+    repeat {
       if let reason = table.drops.reason(of: page) { return DropReason.allCases[Int(reason)] }
       usleep(1_000)
-    }
+    } while start.duration(to: .now) < destructorPatience
     return nil
   }
 

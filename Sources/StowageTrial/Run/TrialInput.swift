@@ -140,10 +140,11 @@ private struct PlanDraft {
     }
     let own = persistent.count
     if own < wanted { try topUp() }
+    let ofProcesses = "\(grouped(min(own, input.pages))) pages of \(sources.count - (helper == nil ? 0 : 1)) processes"
+    let ofHelper = min(input.pages, persistent.count) - min(own, input.pages)
     notes.append(
-      "input: \(grouped(min(own, input.pages))) pages of \(sources.count - (helper == nil ? 0 : 1)) processes"
-        + (helper == nil
-          ? "" : ", \(grouped(min(input.pages, persistent.count) - min(own, input.pages))) of a helper holding data of files under /usr"))
+      "input: \(ofProcesses)"
+        + (helper == nil ? "" : ", \(grouped(ofHelper)) of a helper that holds data of files under /usr"))
   }
 
   private mutating func topUp() throws(TrialError) {
