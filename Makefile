@@ -1,16 +1,40 @@
 # SPDX-License-Identifier: Apache-2.0
+#
+#   make run            builds everything and runs the main job, `stowage trial`
+#   make build          bin/stowage and bin/plugins/*.tier.so
+#   make test           all tests
+#   make test-sanitize  the engine's tests under ThreadSanitizer and AddressSanitizer
+#   make bench-cost     the engine's cost beside the bare codec, over real pages
+#   make clean
 SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+
 TIERS := lz4 zstd brotli aes-gcm swapfile
 BUILD ?= .build
-RELEASE := $(BUILD)/release
+SWIFT_BUILD := swift build -c release --scratch-path $(BUILD)
 
-.PHONY: build run test test-sanitize test-sanitize-short requirements clean bench-cost
+.PHONY: run build test test-sanitize bench-cost requirements clean
 
-# What must be installed is checked, and installed from Debian's packages where we may.
+run: build
+	bin/stowage trial
+
 requirements:
 	@scripts/requirements
 
 build: requirements
-	swift build -c release --scratch-path $(BUILD) --product stowage
-	@for tier in $(TIERS); do swift build -c release --scratch-path $(BUILD) --product $$tier-tier || exit 1; done
-	@scripts/install-local $(RELEASE) bin $(TIERS)
+	$(SWIFT_BUILD) --product stowage
+	for tier in $(TIERS); do $(SWIFT_BUILD) --product $$tier-tier; done
+	@scripts/install-local $(BUILD)/release bin $(TIERS)
+
+test: build
+	scripts/test $(BUILD)
+
+test-sanitize: requirements
+	scripts/test-sanitize
+
+bench-cost: build
+	$(SWIFT_BUILD) --product engine-cost
+	scripts/bench-cost bin $(BUILD)/release/engine-cost
+
+clean:
+	rm -rf $(BUILD) .build-tsan .build-asan bin

@@ -7,8 +7,8 @@ struct Contents: Hashable {
   var seed: UInt64
   var kind: UInt32
 
-  static let kinds = UInt32(TEST_PAGE_KINDS.rawValue)
-  static let firstWithSeed = UInt32(TEST_PAGE_TEXT.rawValue)
+  static let kinds = UInt32(TEST_PAGE_KINDS)
+  static let firstWithSeed = UInt32(TEST_PAGE_TEXT)
 
   /// Any kind; zeros and repeated words are the rarest.
   static func random(_ random: inout SeededRandom) -> Contents {
@@ -18,8 +18,8 @@ struct Contents: Hashable {
   }
 }
 
-/// A page-sized buffer of one thread.
-struct PageBuffer {
+/// A page-sized buffer, of one thread at a time.
+struct PageBuffer: @unchecked Sendable {
   let bytes: UnsafeMutableRawBufferPointer
 
   init(_ pageSize: Int) { bytes = .allocate(byteCount: pageSize, alignment: 4096) }

@@ -169,7 +169,7 @@ extension FaultTests {
       let (pack, _) = faultyTransform("pack", limit: 128 << 10)
       let (tier, knobs) = faultyBacking(slots: 120)
       let rig = try Rig([pack, tier])
-      try rig.put(500, payload: 900)
+      #expect(throws: Never.self, "\(rig.whereabouts)") { try rig.put(500, payload: 900) }
       rig.settle()
       // Leave one page in four, so that every frame in a slot is sparse; then one slot goes bad.
       for (index, handle) in rig.handles.enumerated() where index % 4 != 0 { #expect(rig.take(handle) == .right) }

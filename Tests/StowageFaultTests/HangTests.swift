@@ -88,15 +88,15 @@ extension FaultTests {
 
     @Test("a trim that ends late does not harm pages stored since", arguments: ["faulty", "faulty-async"])
     func lateTrim(_ form: String) throws {
-      let (tier, knobs) = faultyBacking(form, slots: 256)
+      let (tier, knobs) = faultyBacking(form, slots: 600)
       let rig = try Rig([tier], isManual: false)
-      try rig.put(250)
+      try rig.put(600)
       rig.settle()
       knobs[.hangTrim] = 1
       rig.expectTakesAll()
       // Whole words of slots are free: they are trimmed, and the trims hang past their deadline.
       #expect(rig.wait { knobs[.hanging] > 0 })
-      sleepBriefly(milliseconds: 500)
+      sleepBriefly(milliseconds: 1500)
       try rig.put(200)
       rig.settle()
       #expect(rig.level(1).pages > 0)

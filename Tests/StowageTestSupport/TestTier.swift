@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-public import CStowageTier
-internal import Foundation
+import CStowageTier
+public import Foundation
 public import StowageEngine
 import Synchronization
 

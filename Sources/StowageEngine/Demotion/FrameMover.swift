@@ -73,10 +73,17 @@ extension Engine {
     for index in 0..<count {
       let sent = space.outgoing + index
       let buffer = UnsafeMutableRawPointer(mutating: sent.pointee.address)
-      let result = port.read(
-        context, slot: UInt64(sent.pointee.position), id: sent.pointee.id,
-        discardable: sent.pointee.isDiscardable, into: buffer
-      ).code
+      var result = STOWAGE_OK
+      // A mismatch is read once more; the second time it counts, in `checkFrames`.
+      for _ in 0..<2 {
+        result = port.read(
+          context, slot: UInt64(sent.pointee.position), id: sent.pointee.id,
+          discardable: sent.pointee.isDiscardable, into: buffer
+        ).code
+        guard result == STOWAGE_OK else { break }
+        let sum = checksum(buffer, pageSize, id: sent.pointee.id, epoch: epochs(of: sent.pointee.transforms))
+        if sum == sent.pointee.checksum { break }
+      }
       guard result == STOWAGE_OK else {
         lock.withLock { degrade(work.level, port.lastFailure(result)) }
         return false

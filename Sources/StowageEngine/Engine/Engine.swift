@@ -22,6 +22,7 @@ struct EngineState {
 
   /// Pieces of engine work under way, and puts between their two sections.
   var jobs = 0
+  var idleWorkers = 0
   var puts = 0
   var putWaiters = 0
   /// Until then arrivals count as rapid growth.

@@ -23,8 +23,10 @@ extension Engine {
       }
       lock.unlock()
       if runOne(number) { continue }
+      lock.withLock { state.pointee.idleWorkers += 1 }
       // Not longer, as degraded tiers are tried again and limbo is looked at without being woken.
       work.wait(ticket, timeout: 50_000_000)
+      lock.withLock { state.pointee.idleWorkers -= 1 }
     }
   }
 
@@ -43,27 +45,37 @@ extension Engine {
     }
     defer { context.pointee.held.store(0, ordering: .releasing) }
     lock.lock()
-    if reclaimLimbo(), state.pointee.putWaiters > 0 { space.notify() }
+    reclaimLimbo()
     guard !state.pointee.isClosing, let work = findWork(for: context) ?? findLeisureWork() else {
+      let hasWaiters = state.pointee.putWaiters > 0
       lock.unlock()
+      if hasWaiters { space.notify() }
       quiet.notify()
       return false
     }
     state.pointee.jobs += 1
     let space = jobSpaces[number]
     let segments = claim(work, space)
+    // Others are woken only when there is more to do than this.
+    let isMore = state.pointee.idleWorkers > 0 && findWork(for: nil) != nil
     lock.unlock()
+    if isMore { self.work.notify() }
     perform(work, context, space, segments: segments)
     lock.lock()
     state.pointee.jobs -= 1
     // The tables grow here too (frames); a failure to rebalance is impossible with limits already accepted.
     try? rebalance()
+    let wakesPuts = state.pointee.putWaiters > 0 && hasRoomForSeveral
     lock.unlock()
-    self.space.notify()
+    if wakesPuts { self.space.notify() }
     self.quiet.notify()
-    // What was done may have made work for the others.
-    self.work.notify()
     return true
+  }
+
+  /// Whether puts that wait find room for more than the next few pages: each of them is woken once for many pages.
+  private var hasRoomForSeveral: Bool {
+    let limit = max(levels[0].limit, 2)
+    return levels[0].segments <= limit - max(1, limit / 4) || levels[0].claimed == 0
   }
 
   /// Claims what the work is on; the segments are in `space.segments`.

@@ -6,7 +6,7 @@
 enum {
   SLOTS, READ_CODE, READ_CHARGES, READ_SLOT, WRITE_CODE, WRITE_CHARGES, SYNC_CODE, FLIP_CHARGES, FLIP_SLOT,
   LOSE_CHARGES, MISDIRECT_CHARGES, MISDIRECT_TO, READ_DELAY_US, WRITE_DELAY_US, HANG_READ, HANG_SLOT, HANG_WRITE,
-  HANG_TRIM, HANG_SYNC, SILENT, HANG_CAPACITY,
+  HANG_TRIM, HANG_SYNC, SILENT, HANG_CAPACITY, HEALTH_STATE,
   // What it counts.
   READS = 32, WRITES, SLOTS_WRITTEN, TRIMS, SYNCS, HANGING, VIOLATIONS, OPENS, CLOSES, INSIDE, INSIDE_MOST, DEAD_CALLS,
   CAPACITIES
@@ -63,7 +63,6 @@ static int32_t fail(instance *self, int code_knob, const char *text) {
 static int32_t do_read(instance *self, uint64_t slot, uint32_t count, uint8_t *buffer) {
   block *b = self->control;
   add(b, READS, 1);
-  check_slots(self, slot, count);
   if (slot + count > SLOTS_MAX) return STOWAGE_INVALID;
   int64_t only = get(b, READ_SLOT);
   int touched = only < 0 || ((uint64_t)only >= slot && (uint64_t)only < slot + count);
@@ -182,6 +181,15 @@ static int32_t backing_sync(stowage_instance *raw, stowage_context *context) {
   return result;
 }
 
+static int32_t tier_health(stowage_instance *raw, stowage_health *health) {
+  instance *self = (instance *)raw;
+  enter(self);
+  health->state = (uint32_t)get(self->control, HEALTH_STATE);
+  if (health->state > STOWAGE_HEALTH_GOOD) strcpy(health->message, "told to be unwell");
+  leave(self);
+  return STOWAGE_OK;
+}
+
 static int32_t backing_root_read(stowage_instance *raw, uint8_t *root, size_t room, size_t *length) {
   (void)raw, (void)root, (void)room;
   *length = 0;
@@ -298,6 +306,7 @@ static stowage_tier tier = {
     .summary = "A backing that fails as it is told",
     .open = tier_open,
     .close = tier_close,
+    .health = tier_health,
     .backing = &backing,
 };
 

@@ -84,16 +84,16 @@ struct Knobs: @unchecked Sendable {
 enum BackingKnob: Int {
   case slots, readCode, readCharges, readSlot, writeCode, writeCharges, syncCode, flipCharges, flipSlot
   case loseCharges, misdirectCharges, misdirectTo, readDelay, writeDelay, hangRead, hangSlot, hangWrite
-  case hangTrim, hangSync, silent, hangCapacity
+  case hangTrim, hangSync, silent, hangCapacity, health
   case reads = 32
   case writes, slotsWritten, trims, syncs, hanging, violations, opens, closes, inside, insideMost, deadCalls, capacities
 }
 
 enum TransformKnob: Int {
-  case encodeCode, encodeCharges, decodeCode, decodeCharges, wrongCharges, lieCharges, lieLength, silent
+  case encodeCode, encodeCharges, decodeCode, decodeCharges, wrongCharges, lieCharges, lieLength, speechless
   case contextCode, contextCharges, contextBytes, encodeDelay, healthState
   case encodes = 32
-  case decodes, tooBigs, opens, closes, contexts, deadCalls
+  case decodes, tooBigs, opened, closed, contexts, callsWhenClosed
 }
 
 /// The ABI's codes as knobs take them.
