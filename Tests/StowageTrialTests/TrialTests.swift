@@ -26,7 +26,7 @@ import Testing
     let plan = try Self.plan(folder, pages: 12_000, cachePages: 2_000)
     let settings = TrialSettings(
       configuration: StoreConfiguration(memoryLimit: 24 << 20),
-      chain: try Self.chain([.lz, .cipher, .memory]))
+      chain: try Self.chain([.rle, .lzTransparent, .cipher, .disk]))
     let progress = TrialProgress()
     let report = try Trial(plan: plan, settings: settings, progress: progress).run()
 
@@ -35,12 +35,12 @@ import Testing
     #expect(report.mismatches == 0 && report.lost == 0 && report.full == nil)
     #expect(report.discarded > 0 && report.destructorCalls == report.discarded)
     #expect(report.take.calls == 14_000 - report.discarded)
-    #expect(report.levels.map(\.name) == ["store", "lz", "cipher", "memory"])
+    #expect(report.levels.map(\.name) == ["store", "rle", "lz-transparent", "cipher", "disk"])
     #expect(report.levels.allSatisfy { $0.pagesEntered > 0 })
     let costs = try report.levels.map { try #require($0.ramBytesPerPage) }
-    #expect(costs[0] >= 4096 && costs[1] < costs[0] && costs[3] < costs[1])
-    #expect(report.levels.allSatisfy { $0.cohortPages == report.cohortPages })
-    #expect(try #require(report.levels[3].diskBytesPerPage) > 0)
+    #expect(costs[0] >= 4096 && costs[1] < costs[0] && costs[2] <= costs[1] && costs[4] < costs[2])
+    #expect(report.levels.map(\.cohortPages) == Array(repeating: report.cohortPages, count: 5))
+    #expect(try #require(report.levels[4].diskBytesPerPage) > 0)
     #expect(report.phases.map(\.name) == ["growth", "paced", "burst", "give back"])
     #expect(report.phases.dropLast().reduce(0) { $0 + $1.pages } == 14_000)
     let end = progress.snapshot()

@@ -26,6 +26,8 @@ final class BackingPort: @unchecked Sendable {
   private var freeCount = 0
   private var executor: IOThreads?
   private let failure = Mutex("")
+  /// One trim at a time: one that hangs does not take ever more slots with it.
+  private let isTrimming = Atomic(false)
   /// Called when a request that was set aside ends.
   private let cleanUp: @Sendable (RequestPointer) -> Void
 
@@ -75,6 +77,7 @@ final class BackingPort: @unchecked Sendable {
   }
 
   var slotsTotal: Int { slots.total }
+  var canTrim: Bool { slots.hasTrimmable && !isTrimming.load(ordering: .relaxed) }
   var bufferBytes: Int { buffers.byteCount + slots.byteCount + queue.byteCount }
 
   /// Asks the tier how many slots there are. At open, and when slots run out. Without the engine's lock; what comes
@@ -82,8 +85,8 @@ final class BackingPort: @unchecked Sendable {
   func readCapacity() throws(StoreError) -> Int {
     var capacity = stowage_capacity(
       struct_size: UInt32(MemoryLayout<stowage_capacity>.size), reserved: 0, slots_total: 0)
-    HostTable.clearError()
-    calls.enter()
+    // A tier that is busy with a call that hangs keeps the capacity that it had.
+    guard calls.tryEnter() else { return slots.total }
     let result = calls.backing.unsafelyUnwrapped.capacity(calls.instance, &capacity)
     calls.leave()
     guard result == STOWAGE_OK else {
@@ -227,7 +230,10 @@ final class BackingPort: @unchecked Sendable {
   /// Tells the tier that slots may be forgotten. False when the call was set aside: its end frees the slots.
   func trim(_ context: Context, first: Int, count: Int) -> Bool {
     guard calls.backing.unsafelyUnwrapped.trim != nil else { return true }
-    return !simple(context, STOWAGE_OPERATION_TRIM, slot: UInt64(first), count: count, keeps: true).isSetAside
+    isTrimming.store(true, ordering: .relaxed)
+    let ended = simple(context, STOWAGE_OPERATION_TRIM, slot: UInt64(first), count: count, keeps: true)
+    if !ended.isSetAside { isTrimming.store(false, ordering: .relaxed) }
+    return !ended.isSetAside
   }
 
   /// Everything written so far outlives the power when this gives OK.
@@ -400,6 +406,7 @@ final class BackingPort: @unchecked Sendable {
 
   /// A request that was set aside has ended, on the tier's thread.
   func lateEnd(_ request: RequestPointer) {
+    if request.pointee.request.operation == STOWAGE_OPERATION_TRIM { isTrimming.store(false, ordering: .relaxed) }
     cleanUp(request)
     release(request)
   }

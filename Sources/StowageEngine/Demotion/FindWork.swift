@@ -194,10 +194,15 @@ extension Engine {
     while segment != noSegment, count < JobSpace.segmentsMax {
       let head = arena.head(segment)
       guard head.pointee.state == .sealed, head.pointee.pins == 0 else { return nil }
+      // Chunks with ids far apart do not share a segment.
+      let (base, firstBase) = (head.pointee.idBase, arena.head(first).pointee.idBase)
+      guard max(base, firstBase) - min(base, firstBase) < codec.idWindow / 4 else { return nil }
       need += Int(head.pointee.live) + Int(head.pointee.count) * (ChunkHeader.byteCount + unit)
       count += 1
-      // A chunk that does not fit the rest of a segment leaves a gap of up to its length.
-      if need + count * (pageSize / 2) <= (count - least) * segmentSize {
+      // A chunk that does not fit the rest of a segment leaves a gap of up to its length. Less would let a run
+      // be compacted again and again without becoming shorter.
+      let gap = aligned(ChunkHeader.byteCount + pageSize)
+      if need <= (count - least) * (segmentSize - gap) {
         return Work(
           kind: .compactSegments, level: Int(head.pointee.level), route: Route(target: count),
           segment: first)
@@ -261,7 +266,7 @@ extension Engine {
       return Work(kind: .prepareSegment, level: 0)
     }
     for index in 0..<levelCount {
-      if let port = ports[index], port.slots.hasTrimmable, !levels[index].isDegraded {
+      if let port = ports[index], port.canTrim, !levels[index].isDegraded {
         return Work(kind: .trim, level: index)
       }
     }

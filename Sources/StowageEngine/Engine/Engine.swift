@@ -27,6 +27,7 @@ struct EngineState {
   var putWaiters = 0
   /// Until then arrivals count as rapid growth.
   var burstUntil: UInt64 = 0
+  var nextCapacityCheck: UInt64 = 0
   var isClosing = false
   /// While a flush is under way: the level it goes to.
   var flushTarget = 0

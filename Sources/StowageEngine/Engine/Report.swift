@@ -75,7 +75,7 @@ extension Engine {
     guard let tier = calls[index], let ask = tier.health else { return nil }
     var health = stowage_health()
     health.struct_size = UInt32(MemoryLayout<stowage_health>.size)
-    tier.enter()
+    guard tier.tryEnter() else { return "busy: a call into it has not returned yet" }
     let result = ask(tier.instance, &health)
     tier.leave()
     guard result == STOWAGE_OK, health.state == STOWAGE_HEALTH_DEGRADED

@@ -25,6 +25,7 @@ struct Setting {
     guard workers >= 1, workers <= 64 else {
       throw .configuration("\(workers) workers are not possible, 1 to 64 are")
     }
+    try Self.checkDeadlines(configuration, chain)
     callers = min(16, max(4, cores * 2))
     segmentSize = Self.segmentSize(memory: configuration.memoryLimit, page: page)
     unit = max(4, segmentSize >> 16)
@@ -37,6 +38,17 @@ struct Setting {
     let physical = sysconf(Int32(_SC_PHYS_PAGES)) * sysconf(Int32(_SC_PAGESIZE))
     segmentCapacity = min(1 << 21, max(physical, configuration.memoryLimit) / segmentSize) * 2
     limits = try Self.limits(configuration, chain)
+  }
+
+  /// A call takes time: with none given, each would count as failed.
+  private static func checkDeadlines(_ configuration: StoreConfiguration, _ chain: [ChainTier]) throws(StoreError) {
+    guard configuration.deadline > .zero else {
+      throw .configuration("a deadline of \(configuration.deadline) is not possible, it must be positive")
+    }
+    for tier in chain {
+      guard let deadline = tier.deadline, deadline <= .zero else { continue }
+      throw .configuration("the deadline of '\(tier.name)' is \(deadline), it must be positive")
+    }
   }
 
   private static func limits(_ configuration: StoreConfiguration, _ chain: [ChainTier])

@@ -23,11 +23,25 @@ extension Engine {
       }
       lock.unlock()
       if runOne(number) { continue }
+      if number == 0 { lookForGrowth() }
       lock.withLock { state.pointee.idleWorkers += 1 }
       // Not longer, as degraded tiers are tried again and limbo is looked at without being woken.
       work.wait(ticket, timeout: 50_000_000)
       lock.withLock { state.pointee.idleWorkers -= 1 }
     }
+  }
+
+  /// A backing that is full may have grown: it is asked now and then.
+  private func lookForGrowth() {
+    let now = environment.now()
+    let full: Int? = lock.withLock {
+      guard now >= state.pointee.nextCapacityCheck else { return nil }
+      return (0..<levelCount).first { ports[$0] != nil && usedSlots($0) >= levels[$0].limit }
+    }
+    guard let full else { return }
+    lock.withLock { state.pointee.nextCapacityCheck = now &+ 500_000_000 }
+    // Whatever goes wrong here, the capacity that was known holds.
+    try? refreshCapacity(full)
   }
 
   /// For a manually scheduled engine: one piece of work on this thread.

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import CStowageSystem
+import Glibc
 import Synchronization
 
 /// A lock of one word, for sections of a few dozen instructions; spins briefly, then sleeps in the kernel.
@@ -23,6 +24,15 @@ struct FutexLock: @unchecked Sendable {
   @inline(__always) func lock() {
     if word.pointee.compareExchange(expected: 0, desired: 1, ordering: .acquiring).exchanged { return }
     lockSlowly()
+  }
+
+  /// Takes the lock if it comes free within about `milliseconds`. For the control side, not the data path.
+  func tryLock(milliseconds: Int) -> Bool {
+    for attempt in 0...milliseconds {
+      if word.pointee.compareExchange(expected: 0, desired: 2, ordering: .acquiring).exchanged { return true }
+      if attempt < milliseconds { usleep(1000) }
+    }
+    return false
   }
 
   @inline(__always) func unlock() {
@@ -67,6 +77,8 @@ public struct Gate: Sendable {
   /// The lock is never freed, as tiers are never unloaded.
   init(serial: Bool) { gate = serial ? FutexLock() : nil }
 
+  /// False when a call that is under way did not end in time.
+  func tryEnter(milliseconds: Int) -> Bool { gate?.tryLock(milliseconds: milliseconds) ?? true }
   @inline(__always) func enter() { if let gate { gate.lock() } }
   @inline(__always) func leave() { if let gate { gate.unlock() } }
 }

@@ -126,6 +126,15 @@ struct TierCalls: @unchecked Sendable {
     instanceGate.enter()
   }
 
+  /// The same for questions that must not wait for a call that hangs; false when the tier stays busy.
+  func tryEnter() -> Bool {
+    stowage_error_clear()
+    guard tableGate.tryEnter(milliseconds: 100) else { return false }
+    if instanceGate.tryEnter(milliseconds: 100) { return true }
+    tableGate.leave()
+    return false
+  }
+
   @inline(__always) func leave() {
     instanceGate.leave()
     tableGate.leave()

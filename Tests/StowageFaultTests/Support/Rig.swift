@@ -43,6 +43,8 @@ final class Rig {
   let drops: DropLog
   let clock: ManualClock?
   let pageSize: Int
+  /// Manual: all engine work is done after each put, so that no put ever waits and nothing counts as rapid growth.
+  var isPaced: Bool
   /// The handles of the pages in the order in which they were put.
   private(set) var handles: [Handle] = []
   private var seeds: [Handle: UInt64] = [:]
@@ -54,7 +56,7 @@ final class Rig {
   ///   - isManual: no threads and a clock that stands still.
   init(
     _ chain: [ChainTier], memory: Int = 4 << 20, store storeLimit: Int? = 256 << 10, isManual: Bool = true,
-    drops: DropLog = DropLog(), destructor: Destructor? = nil, _ change: (inout StoreConfiguration) -> Void = { _ in }
+    drops: DropLog = DropLog(), _ change: (inout StoreConfiguration) -> Void = { _ in }, destructor: Destructor? = nil
   ) throws {
     var configuration = StoreConfiguration(memoryLimit: memory)
     configuration.storeLimit = storeLimit
@@ -65,6 +67,7 @@ final class Rig {
     pageSize = configuration.pageSize
     let clock = isManual ? ManualClock() : nil
     self.clock = clock
+    isPaced = isManual
     self.drops = drops
     store = try Store(
       configuration: configuration, chain: chain, environment: clock?.environment ?? .system,
@@ -110,6 +113,7 @@ final class Rig {
     payloads[seed] = payload
     seeds[handle] = seed
     handles.append(handle)
+    if isPaced { settle() }
     return handle
   }
 

@@ -304,7 +304,8 @@ typedef struct stowage_request {
   const stowage_object *STOWAGE_NULLABLE objects; /* slot_count of them, or null (TRIM, SYNC) */
   uint64_t deadline_ns; /* on the host's clock. The tier should give up with STOWAGE_RETRY by then. */
   /* Called by the tier exactly once for each request taken, from any thread, also from inside submit.
-   * May submit more. After the call the tier touches neither the request nor its buffers. */
+   * May submit more. After the call the tier touches neither the request nor its buffers. Before
+   * completing with an error the tier may say why with host->set_error, on the same thread. */
   void (*STOWAGE_NONNULL complete)(struct stowage_request *STOWAGE_NONNULL request, int32_t result);
   void *STOWAGE_NULLABLE host_data;  /* the host's own */
   void *STOWAGE_NULLABLE tier_data;  /* the tier's own while it has the request */
@@ -317,7 +318,8 @@ typedef struct stowage_backing {
   uint32_t struct_size; /* sizeof(stowage_backing), as the tier knew it */
   uint32_t reserved;
 
-  /* How many slots there are now. */
+  /* How many slots there are now. Must not block; asked at open, after a refused write, and now and then when all
+   * slots are in use. */
   int32_t (*STOWAGE_NONNULL capacity)(stowage_instance *STOWAGE_NONNULL instance,
                                       stowage_capacity *STOWAGE_NONNULL capacity);
 
@@ -340,7 +342,8 @@ typedef struct stowage_backing {
    * returns STOWAGE_OK. May be null for transient ones. */
   int32_t (*STOWAGE_NULLABLE sync)(stowage_instance *STOWAGE_NONNULL instance, stowage_context *STOWAGE_NULLABLE context);
 
-  /* Optional. Takes requests in order, as many as it can: *taken of them, from the first on. Must not
+  /* Optional. Takes requests in order, as many as it can: *taken of them, from the first on. With no
+   * place left it answers STOWAGE_RETRY, and the host offers the rest again later. Must not
    * block on the operations themselves. Not null means that the host may use it instead of
    * read, write, trim and sync; all are present then. */
   int32_t (*STOWAGE_NULLABLE submit)(stowage_instance *STOWAGE_NONNULL instance, stowage_context *STOWAGE_NULLABLE context,
