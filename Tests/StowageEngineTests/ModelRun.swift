@@ -141,7 +141,6 @@ struct LimitChanges {
         try store.flush(timeout: .seconds(20))
       }
     } catch .full {
-    } catch .timedOut {
-    } catch { failures.add("changing limits: \(error)") }
+    } catch { failures.add("changing limits: \(error)\n\(store.statistics())") }
   }
 }

@@ -59,11 +59,19 @@ extension Engine {
       return Route(target: last, skipped: skipped, isBurst: true)
     }
     let past = skipped | 1 << UInt64(last)
-    if var route = frameRoute(from: 0, burst: true, now: now, flushing: true, skipped: past) {
+    if var route = frameRoute(from: 0, burst: true, now: now, flushing: true, skipped: past), canWaste(route.target) {
       route.isBurst = true
       return route
     }
     return canStop ? Route(target: last, skipped: skipped, isBurst: true) : nil
+  }
+
+  /// Raw pages take several times the slots of packed ones: only while half of a backing's are free. After that growth
+  /// has to wait for the compressors, as the store would be full too early otherwise.
+  private func canWaste(_ target: Int) -> Bool {
+    guard plan.packingLevel != nil else { return true }
+    let backing = (target..<levelCount).first { plan.levels[$0].role == .backing }
+    return backing.map { usedSlots($0) * 2 <= levels[$0].limit } ?? true
   }
 
   /// What a raw page costs on its way past the compressors, in nanoseconds.

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import Glibc
 import StowageEngine
 
 /// What one page costs at a level, on average over the cohort.
@@ -16,6 +17,7 @@ struct CohortPhase {
   /// have all that there is: what is left is for tables that grow, and below the watermark.
   private static let shareOfLimit = 0.6
   private static let shareOfLevel = 0.8
+  private static let moment: useconds_t = 30_000
 
   let store: Store
   let settings: TrialSettings
@@ -40,7 +42,7 @@ struct CohortPhase {
         if inRam.contains(level) { try store.setLimit(settings.configuration.memoryLimit, level: level) }
         try store.setLimit(0, level: level - 1)
       }
-      _ = try store.settle(within: settings.stepPatience)
+      try waitUntilStill()
       costs.append(cost(at: level, of: pages))
     }
     for level in inRam {
@@ -48,6 +50,20 @@ struct CohortPhase {
       try store.setLimit(own, level: level)
     }
     return (pages, costs)
+  }
+
+  /// Waits until the store says that it has settled and no page has moved for a moment besides, so that
+  /// what is weighed is not on its way.
+  private func waitUntilStill() throws {
+    let start = ContinuousClock.now
+    var before: [Int] = []
+    while start.duration(to: .now) < settings.stepPatience {
+      _ = try store.settle(within: settings.stepPatience)
+      let now = store.statistics().levels.map(\.pages)
+      if now == before { return }
+      before = now
+      usleep(Self.moment)
+    }
   }
 
   private func size() -> Int {

@@ -79,6 +79,13 @@ struct Knobs: @unchecked Sendable {
     let find = unsafeBitCast(dlsym(library, "faulty_memory"), to: Find.self)
     return UnsafeMutableRawBufferPointer(start: name.withCString { find($0) } + index * pageSize, count: pageSize)
   }
+
+  /// Whether some bytes stand anywhere in the first slots of an open backing.
+  func contains(_ bytes: [UInt8], slots: Int, pageSize: Int = 4096) -> Bool {
+    typealias Find = @convention(c) (UnsafePointer<CChar>, UnsafePointer<UInt8>, Int, Int) -> Int32
+    let find = unsafeBitCast(dlsym(library, "faulty_contains"), to: Find.self)
+    return name.withCString { find($0, bytes, bytes.count, slots * pageSize) } != 0
+  }
 }
 
 enum BackingKnob: Int {
