@@ -27,7 +27,7 @@ build: requirements
 	@scripts/install-local $(BUILD)/release bin $(TIERS)
 
 test: build
-	scripts/test $(BUILD)
+	scripts/test
 
 test-sanitize: requirements
 	scripts/test-sanitize
@@ -37,4 +37,4 @@ bench-cost: build
 	scripts/bench-cost bin $(BUILD)/release/engine-cost
 
 clean:
-	rm -rf $(BUILD) .build-tsan .build-asan bin
+	rm -rf $(BUILD) .build-test .build-sdk .build-tsan .build-asan bin

@@ -38,6 +38,12 @@ struct ModelChain: Sendable, CustomStringConvertible {
 
   var description: String { name }
 
+  /// All of them, or the one that STOWAGE_TEST_CHAIN names.
+  static var selected: [ModelChain] {
+    guard let name = ProcessInfo.processInfo.environment["STOWAGE_TEST_CHAIN"] else { return all }
+    return all.filter { $0.name == name }
+  }
+
   /// The chain, loaded.
   struct Loaded {
     var tiers: [ChainTier] = []

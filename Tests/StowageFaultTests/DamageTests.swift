@@ -133,9 +133,10 @@ extension FaultTests {
         #expect(knobs[.flipCharges] == 0)
         #expect(rig.drops.all.isEmpty, "a passing fault has cost pages")
       } else {
-        #expect(rig.drops.all.map(\.handle) == [oldest])
-        #expect(rig.drops.all.first?.reason == .unreadable)
-        rig.forget([oldest])
+        // The bad slot is used again, and may cost another page.
+        #expect(rig.drops.all.first?.handle == oldest)
+        #expect(rig.drops.all.count <= 3 && rig.drops.all.allSatisfy { $0.reason == .unreadable })
+        rig.forget(rig.drops.all.map(\.handle))
       }
       knobs[.flipSlot] = -1
       rig.expectTakesAll()

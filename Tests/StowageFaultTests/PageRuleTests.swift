@@ -180,7 +180,7 @@ extension FaultTests {
       let rig = try Rig([squeeze, backing], memory: 12 << 20, store: 4 << 20, isManual: isManual)
       try rig.put(900)
       rig.settle()
-      #expect(rig.level(0).pages > 800)
+      #expect(rig.level(0).pages > 700)
       try rig.store.setLimit(512 << 10, level: 0)
       rig.settle()
       #expect(rig.level(0).ramBytes <= 520 << 10)

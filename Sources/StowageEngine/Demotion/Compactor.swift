@@ -43,7 +43,7 @@ extension Engine {
   }
 
   /// Appends a copy of a chunk to the context's open segment of `level`, which is kept in order by its sequence.
-  private func copyChunk(_ context: Context, _ item: UnsafeMutablePointer<Item>, to level: Int, sequence: UInt64) -> Bool {
+  func copyChunk(_ context: Context, _ item: UnsafeMutablePointer<Item>, to level: Int, sequence: UInt64) -> Bool {
     let length = Int(item.pointee.length)
     let open = context.pointee.open[level]
     let fits =
@@ -78,7 +78,7 @@ extension Engine {
     return true
   }
 
-  private func publishCopies(_ context: Context, _ items: UnsafeMutablePointer<Item>, _ count: Int, _ level: Int) {
+  func publishCopies(_ context: Context, _ items: UnsafeMutablePointer<Item>, _ count: Int, _ level: Int) {
     lock.lock()
     noteCursor(context, level)
     for index in 0..<count {
@@ -147,6 +147,7 @@ extension Engine {
     let epoch = calls[level]?.epoch ?? 0
     var count = 0
     lock.lock()
+    sealOpen(level, of: context)
     let record = frames.record(frame)
     var offset = 0
     for ordinal in 0..<Int(record.pointee.count) {
@@ -171,6 +172,7 @@ extension Engine {
       }
     }
     publishCopies(context, space.items, count, level)
+    lock.withLock { sealOpen(level, of: context) }
   }
 
   /// Drops the discardable pages of one segment, or of the frames of a level that have some, to make room.

@@ -37,6 +37,8 @@ extension Engine {
   /// What would make room, the deepest level first, so that those above find room below them. Nil when nothing
   /// would.
   func findWork(for context: Context?) -> Work? {
+    state.pointee.finder = context
+    defer { state.pointee.finder = nil }
     let now = environment.now()
     let burst = now < state.pointee.burstUntil
     // In rapid growth the store comes first: its oldest go past the levels that are still busy.
@@ -139,6 +141,8 @@ extension Engine {
   }
 
   private func sealIdle(_ index: Int, of context: Context) {
+    // The one who looks for work holds its own context, and is not appending.
+    if context == state.pointee.finder { return sealOpen(index, of: context) }
     guard context.pointee.open[index] != noSegment,
       context.pointee.held.compareExchange(expected: 0, desired: 1, ordering: .acquiring).exchanged
     else { return }

@@ -18,8 +18,11 @@ extension Engine {
     while cursor.segment < count {
       let gathered = gatherWindow(context, space, work, &cursor, count, scratch)
       guard gathered.count > 0 else { continue }
-      let bins = planBins(space, gathered.count)
-      guard gathered.isComplete, sendBins(context, space, bins, gathered.count, work) else { break }
+      var bins = planBins(space, gathered.count)
+      if asIs, work.level == plan.packingLevel, !work.isFlush, gathered.isComplete {
+        bins = returnLeftovers(context, space, bins, gathered.count, work.level)
+      }
+      guard gathered.isComplete, sendBins(context, space, bins, work) else { break }
       releaseEmptied(space, count)
     }
     lock.lock()
@@ -233,11 +236,37 @@ extension Engine {
     }
   }
 
+  /// The last frames of a plan are often half empty. While more is to be packed soon, their chunks go back to the oldest
+  /// end of their level, where the next plan begins. The number of frames that are left to send.
+  private func returnLeftovers(_ context: Context, _ space: JobSpace, _ bins: Int, _ items: Int, _ level: Int) -> Int {
+    guard bins > 8, lock.withLock({ levels[level].sealed > 0 }) else { return bins }
+    var kept = bins
+    while kept > bins - 4, fill(space, kept - 1) < pageSize - pageSize / 16 { kept -= 1 }
+    guard kept < bins else { return bins }
+    lock.withLock { sealOpen(level, of: context) }
+    for position in Int(space.bins[kept].room)..<items {
+      let item = space.items + Int(space.sorted[position])
+      guard copyChunk(context, item, to: level, sequence: 0) else { break }
+      publishCopies(context, item, 1, level)
+    }
+    lock.withLock { sealOpen(level, of: context) }
+    return kept
+  }
+
+  private func fill(_ space: JobSpace, _ bin: Int) -> Int {
+    let planned = space.bins[bin]
+    var bytes = 0
+    for position in Int(planned.room)..<Int(planned.room + planned.count) {
+      bytes += Int(space.items[Int(space.sorted[position])].length)
+    }
+    return bytes
+  }
+
   // MARK: Sending
 
   /// Builds the planned frames and sends them along the route, a segment's worth at a time. False when that failed: the
   /// rest stays where it is.
-  private func sendBins(_ context: Context, _ space: JobSpace, _ bins: Int, _ items: Int, _ work: Work) -> Bool {
+  private func sendBins(_ context: Context, _ space: JobSpace, _ bins: Int, _ work: Work) -> Bool {
     guard let build = lock.withLock({ takeScratch(level: work.level) }) else { return false }
     defer { lock.withLock { giveScratch(build) } }
     var bin = 0
@@ -291,12 +320,10 @@ extension Engine {
     let target = work.route.target
     guard let frame = frames.allocate(chunks: sent.itemCount) else { return abandonRoom(sent, target) }
     let record = frames.record(frame)
-    let isRaw = work.route.codec == Int(FrameRecord.rawCodec)
     let idBase = sent.chunkBase
     fillRecord(record, sent, target: target)
-    record.pointee.chunkBase = idBase
     record.pointee.codec = UInt8(truncatingIfNeeded: work.route.codec)
-    record.pointee.epoch = isRaw ? 0 : calls[work.route.codec]?.epoch ?? 0
+    record.pointee.chunkBase = idBase
     copySidecars(space, from: index, to: frame)
     occupyFrame(frame, record)
     var moved = 0

@@ -112,7 +112,7 @@ extension Engine {
         if !level.isTerminal { route.transforms |= level.transformBit }
       case .backing:
         // What must become persistent does not go past the tier that makes it so.
-        if state.pointee.flushTarget > 0, index > state.pointee.flushTarget, levels[source].flushBelow > 0 { return nil }
+        if state.pointee.flushTarget > 0, index > state.pointee.flushTarget, source <= state.pointee.flushTarget { return nil }
         if isDegraded(index, now) || usedSlots(index) >= levels[index].limit {
           route.skipped |= 1 << UInt64(index)
           continue

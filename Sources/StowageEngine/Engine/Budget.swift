@@ -100,8 +100,10 @@ extension Engine {
   func checkRoom() throws(StoreError) {
     let inRam = (0..<levelCount).filter { holdsSegments($0) }.count
     let least = inRam * 2 + Setting.reserve(workers: workers.count)
-    guard segmentsAllowed >= least else {
-      let bytes = least * segmentSize + tableBytes + workspaceBytes
+    // What is still to come: the tables' first blocks, and the codec contexts of a calling thread.
+    let ahead = 4 * 65536 + tierMemory.pointee.load(ordering: .relaxed) / workers.count + pageSize * 3
+    let bytes = least * segmentSize + tableBytes + workspaceBytes + ahead
+    guard state.pointee.memoryLimit >= bytes else {
       throw .configuration(
         "a memory limit of \(state.pointee.memoryLimit) bytes is too little for this chain, whose codecs and buffers take \(workspaceBytes); at least \(bytes) bytes are needed"
       )

@@ -25,12 +25,15 @@ struct EngineState {
   var idleWorkers = 0
   var puts = 0
   var putWaiters = 0
+  /// The context of the worker that is looking for work now.
+  var finder: Context?
   /// Until then arrivals count as rapid growth.
   var burstUntil: UInt64 = 0
   var nextCapacityCheck: UInt64 = 0
   var isClosing = false
   /// While a flush is under way: the level it goes to.
   var flushTarget = 0
+  var flushes = 0
   var frameCursor: FrameIndex = 0
   var scratchSegments = 0
 

@@ -13,9 +13,15 @@ extension Engine {
       throw .unsupported("the chain has no persistent tier to flush to; add a backing such as a swap file")
     }
     let until = environment.now() &+ nanoseconds(timeout)
-    lock.withLock { state.pointee.flushTarget = persistent }
+    lock.withLock {
+      state.pointee.flushes += 1
+      state.pointee.flushTarget = persistent
+    }
     defer {
       lock.withLock {
+        state.pointee.flushes -= 1
+        // Another flush that is still under way needs them.
+        guard state.pointee.flushes == 0 else { return }
         state.pointee.flushTarget = 0
         for index in 0..<levelCount { levels[index].flushBelow = 0 }
       }
@@ -26,6 +32,9 @@ extension Engine {
     }
     let context = try acquire()
     defer { callers.release(context) }
+    do { try prepareToEncode(context) } catch {
+      throw .unavailable(tier: plan.levels[error.level].name, reason: error.reason)
+    }
     guard let port = ports[persistent] else { return }
     let result = port.sync(context)
     guard result == STOWAGE_OK else {
@@ -38,7 +47,11 @@ extension Engine {
   }
 
   private func flushLevel(_ index: Int, until: UInt64, to persistent: Int) throws(StoreError) {
-    lock.withLock { levels[index].flushBelow = state.pointee.nextSequence }
+    let below = lock.withLock { () -> UInt64 in
+      levels[index].flushBelow = state.pointee.nextSequence
+      return state.pointee.nextSequence
+    }
+    var lastMove = environment.now()
     while true {
       lock.lock()
       guard !state.pointee.isClosing else {
@@ -47,10 +60,15 @@ extension Engine {
       }
       if holdsSegments(index) { sealIdle(index) }
       let ticket = quiet.ticket
-      let isDone = isFlushed(index)
+      let isDone = isFlushed(index, below)
+      let now = environment.now()
+      // Nothing under way or to be begun, for a while, and no tier that may recover: what is left has no room.
+      let isStuck = isStalled && !(0..<levelCount).contains { levels[$0].isDegraded }
       lock.unlock()
       if isDone { return }
-      guard environment.now() < until else {
+      if !isStuck { lastMove = now }
+      guard now &- lastMove < 200_000_000 else { throw .full(lock.withLock { fullReason() }) }
+      guard now < until else {
         throw .timedOut(
           "flush was not done in time: '\(plan.levels[index].name)' still holds pages; \(lock.withLock { fullReason() })")
       }
@@ -64,13 +82,13 @@ extension Engine {
   }
 
   /// Whether nothing persistent is left of what a level held when its flush began.
-  private func isFlushed(_ index: Int) -> Bool {
+  private func isFlushed(_ index: Int, _ below: UInt64) -> Bool {
     guard holdsSegments(index) else { return levels[index].slots == 0 && state.pointee.jobs == 0 }
     guard levels[index].claimed == 0 else { return false }
     var segment = levels[index].head
     while segment != noSegment {
       let head = arena.head(segment)
-      if head.pointee.sequence < levels[index].flushBelow, head.pointee.count > head.pointee.discardable { return false }
+      if head.pointee.sequence < below, head.pointee.count > head.pointee.discardable { return false }
       segment = head.pointee.next
     }
     return true
@@ -136,7 +154,7 @@ extension Engine {
       lock.lock()
       let ticket = quiet.ticket
       reclaimLimbo()
-      let isSettled = state.pointee.jobs == 0 && findWork(for: nil) == nil
+      let isSettled = state.pointee.jobs == 0 && state.pointee.puts == 0 && findWork(for: nil) == nil && !isSealing
       lock.unlock()
       if isSettled { return true }
       if isManual {
@@ -146,6 +164,13 @@ extension Engine {
       guard environment.now() < until else { return false }
       work.notify()
       quiet.wait(ticket, timeout: 2_000_000)
+    }
+  }
+
+  /// Whether a level is to be emptied but an open segment of it is in somebody's hands for the moment.
+  private var isSealing: Bool {
+    (0..<levelCount).contains { index in
+      holdsSegments(index) && levels[index].limit == 0 && levels[index].pages > 0 && levels[index].sealed == 0
     }
   }
 

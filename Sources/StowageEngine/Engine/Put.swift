@@ -168,6 +168,8 @@ extension Engine {
   func putThrough(_ source: UnsafeRawPointer, _ tag: UInt64, _ discardable: Bool) throws(StoreError) -> Handle? {
     let context = try acquire()
     defer { callers.release(context) }
+    // A tier without a context to encode with for the moment: the page goes the ordinary way.
+    do { try prepareToEncode(context) } catch { return nil }
     lock.lock()
     let now = environment.now()
     let target = (1..<max(levelCount, 1)).first { index in

@@ -145,13 +145,19 @@ extension Engine {
       throw .closed
     }
     do {
-      // A store without room for raw pages encodes on the caller's thread.
-      let use = levels[0].limitGiven == 0 ? STOWAGE_CONTEXT_ENCODE | STOWAGE_CONTEXT_DECODE : STOWAGE_CONTEXT_DECODE
-      try context.pointee.prepare(calls, use: UInt32(use))
+      try context.pointee.prepare(calls, use: UInt32(STOWAGE_CONTEXT_DECODE))
     } catch {
       callers.release(context)
       throw .unavailable(tier: plan.levels[error.level].name, reason: error.reason)
     }
+  }
+
+  /// A store without room for raw pages encodes on the caller's thread: with a context that may.
+  func prepareToEncode(_ context: Context) throws(ContextFailure) {
+    guard !context.pointee.canEncode else { return }
+    context.pointee.close(calls)
+    try context.pointee.prepare(calls, use: UInt32(STOWAGE_CONTEXT_ENCODE | STOWAGE_CONTEXT_DECODE))
+    context.pointee.canEncode = true
   }
 
   private func storedSum(_ handle: Handle) -> UInt64? {

@@ -17,6 +17,8 @@ struct WorkContext: ~Copyable {
   let number: Int
   let isWorker: Bool
   var isPrepared = false
+  /// A caller's context encodes only in a store without room for raw pages.
+  var canEncode = false
   /// By level: the tier's context.
   let tiers: UnsafeMutablePointer<OpaquePointer?>
   /// By level: the segment that it appends to, and how far.
@@ -84,6 +86,7 @@ struct WorkContext: ~Copyable {
       tiers[level] = nil
     }
     isPrepared = false
+    canEncode = false
   }
 
   deinit {

@@ -33,8 +33,12 @@ struct ChunkCodec: Sendable {
   @inline(__always) func length(_ packed: UInt32) -> Int { Int(packed & lengthMask) }
   @inline(__always) func idOffset(_ packed: UInt32) -> UInt64 { UInt64(packed >> lengthBits) }
 
-  /// The base for a first id, so that ids somewhat older fit as well.
-  @inline(__always) func base(for id: UInt64) -> UInt64 { id > idWindow / 2 ? id - idWindow / 2 : 0 }
+  /// The base for a first id, so that ids somewhat older fit as well; of the same level, whose number ids have in
+  /// their upper 8 bits.
+  @inline(__always) func base(for id: UInt64) -> UInt64 {
+    let counter = id & (1 << 56 - 1)
+    return id - min(counter, idWindow / 2)
+  }
 
   @inline(__always) func fits(_ id: UInt64, base: UInt64) -> Bool { id >= base && id - base < idWindow }
 }

@@ -3,32 +3,61 @@
 /// A frame's number in the frame table.
 typealias FrameIndex = UInt32
 
-/// Where a frame is, what it went through and what is in it; its chunks' places stand in the place pool,
-/// its sidecars behind it. 40 bytes.
+/// Where a frame is, what it went through and what is in it, in 32 bytes; its chunks' places stand in the place pool,
+/// its sidecars behind it.
 struct FrameRecord {
-  /// The object id of the frame.
-  var id: UInt64
-  /// The chunks' ids count from here.
-  var chunkBase: UInt64
+  /// 48 bits of the frame's object id; live chunks; chunks in all, both less than 256.
+  private var idAndCounts: UInt64
+  /// 48 bits of the counter from which the chunks' ids count; the codec; flags.
+  private var baseAndCodec: UInt64
   /// In RAM: segment * frames per segment + place in the segment. In a backing: the slot.
   var position: UInt32
   /// Over id, epochs and the bytes as they are at its position.
   var checksum: UInt32
   /// The first of its places in the place pool.
   var places: UInt32
-  /// The epoch of the codec of its chunks.
-  var epoch: UInt32
   var level: UInt8
-  /// The level that encoded its chunks; `rawCodec` when they are raw pages.
-  var codec: UInt8
   /// Which frame transforms encoded it: bit n for the n-th.
   var transforms: UInt8
-  var flags: UInt8
-  /// Live chunks, and chunks in all, both less than 256.
-  var live: UInt8
-  var count: UInt8
   /// Loads under way from its slot; while there are any, the slot is not freed.
   var pins: UInt16
+
+  private static let counterMask: UInt64 = (1 << 48) - 1
+
+  /// The object id of the frame.
+  var id: UInt64 {
+    get { idAndCounts & Self.counterMask }
+    set { idAndCounts = idAndCounts & ~Self.counterMask | newValue & Self.counterMask }
+  }
+
+  /// Live chunks.
+  var live: UInt8 {
+    get { UInt8(truncatingIfNeeded: idAndCounts >> 48) }
+    set { idAndCounts = idAndCounts & ~(0xFF << 48) | UInt64(newValue) << 48 }
+  }
+
+  /// Chunks in all.
+  var count: UInt8 {
+    get { UInt8(truncatingIfNeeded: idAndCounts >> 56) }
+    set { idAndCounts = idAndCounts & ~(0xFF << 56) | UInt64(newValue) << 56 }
+  }
+
+  /// The level that encoded its chunks; `rawCodec` when they are raw pages.
+  var codec: UInt8 {
+    get { UInt8(truncatingIfNeeded: baseAndCodec >> 48) }
+    set { baseAndCodec = baseAndCodec & ~(0xFF << 48) | UInt64(newValue) << 48 }
+  }
+
+  var flags: UInt8 {
+    get { UInt8(truncatingIfNeeded: baseAndCodec >> 56) }
+    set { baseAndCodec = baseAndCodec & ~(0xFF << 56) | UInt64(newValue) << 56 }
+  }
+
+  /// The chunks' ids count from here: ids of a level have its number in their upper 8 bits. Set after `codec`.
+  var chunkBase: UInt64 {
+    get { baseAndCodec & Self.counterMask | (codec == Self.rawCodec ? 0 : UInt64(codec) << 56) }
+    set { baseAndCodec = baseAndCodec & ~Self.counterMask | newValue & Self.counterMask }
+  }
 
   static let discardable: UInt8 = 1
   /// Without live chunks; freed by the last pin.

@@ -30,10 +30,7 @@ public final class TrialPlan {
   /// Bytes of the persistent pages.
   public var inputBytes: Int { persistentTarget * input.pageSize }
   /// The process that gave the first pages; nil when they come from files or the helper.
-  public var largestProcess: Int32? {
-    guard let process = sources.first as? ProcessPages, process.pid != helper?.pid else { return nil }
-    return process.pid
-  }
+  public let largestProcess: Int32?
   let sources: [any PageSource]
   let table: PageTable
   private var helper: DataHolderProcess?
@@ -48,6 +45,8 @@ public final class TrialPlan {
     sources = draft.sources
     table = PageTable(persistent: draft.persistent, discardable: draft.discardable)
     helper = draft.helper
+    let first = sources.first as? ProcessPages
+    largestProcess = first?.pid == helper?.pid ? nil : first?.pid
   }
 
   /// Ends the helper: its pages are not needed any more.

@@ -40,8 +40,10 @@ static uint64_t sum(const uint8_t *bytes, size_t length, uint64_t id) {
   return hash;
 }
 
-static void mask(const uint8_t *input, uint8_t *output, size_t length, uint64_t id) {
-  uint64_t key = id * UINT64_C(0x9E3779B97F4A7C15) + 1;
+// Of each instance its own, so that two of them do not undo each other.
+static void mask(instance *self, const uint8_t *input, uint8_t *output, size_t length, uint64_t id) {
+  uint64_t key = (id + sum((const uint8_t *)self->control->name, strlen(self->control->name), 0)) | 1;
+  key *= UINT64_C(0x9E3779B97F4A7C15);
   for (size_t i = 0; i < length; i++) {
     key ^= key << 13, key ^= key >> 7, key ^= key << 17;
     output[i] = input[i] ^ (uint8_t)(key >> 24);
@@ -63,7 +65,7 @@ static int32_t encode(stowage_instance *raw, stowage_context *raw_context, const
   size_t count = object->length;
   if (keeps_length()) {
     if (room < count) return STOWAGE_TOO_BIG;
-    mask(input, output, count, object->id);
+    mask(self, input, output, count, object->id);
     if (sidecar) {
       uint64_t hash = sum(output, count, object->id);
       memset(sidecar, 0, 16);
@@ -102,7 +104,7 @@ static int32_t decode(stowage_instance *raw, stowage_context *raw_context, const
         return STOWAGE_AUTH;
       }
     }
-    mask(input, output, object->length, object->id);
+    mask(self, input, output, object->length, object->id);
   } else {
     if (input_length > object->length) return STOWAGE_CORRUPT;
     memcpy(output, input, input_length);

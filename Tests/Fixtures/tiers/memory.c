@@ -206,6 +206,10 @@ static int32_t call_submit(stowage_instance *raw, stowage_context *context, stow
                            uint32_t count, uint32_t *taken) {
   memory_instance *instance = (memory_instance *)raw;
   test_enter(&instance->base, context, 0);
+  for (uint32_t i = 0; i < count; i++) {
+    uint32_t use = requests[i]->operation == STOWAGE_OPERATION_READ ? STOWAGE_CONTEXT_DECODE : STOWAGE_CONTEXT_ENCODE;
+    REQUIRE(((test_context *)context)->use & use);
+  }
   *taken = 0;
   pthread_mutex_lock(&instance->queue_lock);
   for (; *taken < count && instance->count < 256; ++*taken) {

@@ -35,3 +35,9 @@ func threadCount() -> Int {
   while let entry = readdir(folder) { if entry.pointee.d_name.0 != 46 { count += 1 } }
   return count
 }
+
+/// Gives the heap's free memory back to the kernel.
+func trimHeap() {
+  typealias Trim = @convention(c) (Int) -> Int32
+  if let trim = dlsym(nil, "malloc_trim") { _ = unsafeBitCast(trim, to: Trim.self)(0) }
+}
