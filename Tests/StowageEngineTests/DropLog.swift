@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 import StowageEngine
-import Synchronization
+import StowageTestSupport
 
 /// What a store's destructor was told.
 final class DropLog: Sendable {
-  private let state = Mutex<(drops: [Handle: DroppedPage], calls: Int)>(([:], 0))
+  private let state = Locked<(drops: [Handle: DroppedPage], calls: Int)>(([:], 0))
 
   var destructor: Destructor {
     { [self] page in
@@ -22,7 +22,7 @@ final class DropLog: Sendable {
 
 /// What went wrong in a run, from any thread; the first few.
 final class Failures: Sendable {
-  private let list = Mutex<[String]>([])
+  private let list = Locked<[String]>([])
 
   func add(_ text: @autoclosure () -> String) {
     list.withLock { if $0.count < 12 { $0.append(text()) } }

@@ -1,16 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 import StowageEngine
 import StowageTestSupport
-import Synchronization
 import Testing
 
 /// The engine without threads, clock and chance of its own: everything follows from the seed.
 @Suite(.serialized) struct ManualTests {
   /// A clock that moves a little whenever it is looked at, and random numbers, both from a seed.
   private final class Simulation: Sendable {
-    private let state: Mutex<(now: UInt64, random: SeededRandom)>
+    private let state: Locked<(now: UInt64, random: SeededRandom)>
 
-    init(_ seed: UInt64) { state = Mutex((1_000_000_000, SeededRandom(seed, "simulation"))) }
+    init(_ seed: UInt64) { state = Locked((1_000_000_000, SeededRandom(seed, "simulation"))) }
 
     var environment: Environment {
       Environment(

@@ -19,7 +19,7 @@ final class ModelRun: Sendable {
   private let threads = 4
   private let failures = Failures()
   private let drops = DropLog()
-  private let owners = Mutex<[ModelOwner]>([])
+  private let owners = Locked<[ModelOwner]>([])
   private let puts = Atomic<Int>(0)
 
   init(_ chain: ModelChain, seed: UInt64, operations: Int) {

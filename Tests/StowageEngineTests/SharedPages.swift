@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import StowageEngine
+import StowageTestSupport
 import Synchronization
 
 /// Pages that all threads use at once. Of each exactly one take, discard or drop ends it; whoever loads one sees
@@ -24,15 +25,15 @@ final class SharedPages: Sendable {
     }
   }
 
-  private let slots: Mutex<[Page?]>
-  private let everything = Mutex<[Page]>([])
+  private let slots: Locked<[Page?]>
+  private let everything = Locked<[Page]>([])
   private let count: Int
   private let store: Store
   private let failures: Failures
 
   init(_ store: Store, _ failures: Failures, count: Int = 24) {
     (self.store, self.failures, self.count) = (store, failures, count)
-    slots = Mutex(Array(repeating: nil, count: count))
+    slots = Locked(Array(repeating: nil, count: count))
   }
 
   var all: [Page] { everything.withLock { $0 } }

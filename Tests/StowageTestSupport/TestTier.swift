@@ -2,7 +2,6 @@
 import CStowageTier
 public import Foundation
 public import StowageEngine
-import Synchronization
 
 /// A test tier (Tests/Fixtures/tiers), built from C and loaded from its `.so` as a host does.
 ///
@@ -101,7 +100,7 @@ public final class TestTier: @unchecked Sendable {
     return said.isEmpty ? nil : "tier '\(kind.name)': \(said.joined(separator: ", "))"
   }
 
-  private static let folder = Mutex<(folder: TemporaryFolder?, built: [Kind: URL], copies: Int)>((nil, [:], 0))
+  private static let folder = Locked<(folder: TemporaryFolder?, built: [Kind: URL], copies: Int)>((nil, [:], 0))
 
   private static func ownCopy(of kind: Kind) throws -> URL {
     try folder.withLock { state in

@@ -52,7 +52,8 @@ extension Engine {
     }
     if let work = compaction() { return work }
     if let work = frameCompaction(now, onlyWhenFull: true) { return work }
-    return state.pointee.putWaiters > 0 ? discardWork() : nil
+    // Not again before the put that waits has woken up and used the room.
+    return state.pointee.putWaiters > 0 && !hasRoomForOnePut ? discardWork() : nil
   }
 
   private func levelWork(_ index: Int, _ burst: Bool, _ now: UInt64) -> Work? {

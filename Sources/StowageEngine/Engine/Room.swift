@@ -41,6 +41,12 @@ extension Engine {
     }
   }
 
+  /// Whether a put would find room now, whatever it needs.
+  var hasRoomForOnePut: Bool {
+    levels[0].segments < max(levels[0].limit, 2) && hasRoomForPut
+      && hasRoomForTables(pages.growth + sumsGrowth + words.growth)
+  }
+
   /// Waits until the tables may take so many entries.
   func waitForTables(entries: Int, words count: Int) throws(StoreError) {
     var wait = PutWait(self)

@@ -10,13 +10,16 @@ import Synchronization
 /// Lives in memory of its own, by pointer, so that its use counts no references. Fields without a comment on
 /// sharing belong to the thread that holds the context.
 struct WorkContext: ~Copyable {
+  // First, as ThreadSanitizer takes a change of any field for one of the first byte: no field that is shared stands here.
+  let number: Int
+  let isWorker: Bool
   /// 0: free, 1: held.
   let held = Atomic<UInt32>(0)
   /// The readers' epoch while a load is under way, else 0. Written by the holder, read under the engine's lock.
   let reading = Atomic<UInt64>(0)
-  let number: Int
-  let isWorker: Bool
-  var isPrepared = false
+  /// Whether the tiers' contexts are open. Written by the holder, read by anyone.
+  private let prepared = Atomic<Bool>(false)
+  var isPrepared: Bool { prepared.load(ordering: .relaxed) }
   /// A caller's context encodes only in a store without room for raw pages.
   var canEncode = false
   /// By level: the tier's context.
@@ -75,7 +78,7 @@ struct WorkContext: ~Copyable {
           level: level, reason: "no working context: \(HostTable.lastError()) (\(TierResult.name(result)))")
       }
     }
-    isPrepared = true
+    prepared.store(true, ordering: .relaxed)
   }
 
   mutating func close(_ calls: UnsafeMutablePointer<TierCalls?>) {
@@ -85,7 +88,7 @@ struct WorkContext: ~Copyable {
       }
       tiers[level] = nil
     }
-    isPrepared = false
+    prepared.store(false, ordering: .relaxed)
     canEncode = false
   }
 

@@ -9,7 +9,10 @@ enum ProcessList {
     var anonymousBytes: Int
   }
 
-  /// Every process that has resident anonymous memory, except this one; largest first.
+  /// Processes younger than this are often gone before their pages' turn comes.
+  private static let leastAgeSeconds = 20.0
+
+  /// Every process that has resident anonymous memory and has lived for a while, except this one; largest first.
   static func largestFirst() -> [Entry] {
     guard let folder = opendir("/proc") else { return [] }
     defer { closedir(folder) }
@@ -17,11 +20,27 @@ enum ProcessList {
     while let item = readdir(folder) {
       guard let pid = Int32(fileName(item)), pid != getpid(),
         let status = OpenFile.contents(of: "/proc/\(pid)/status"),
-        let bytes = anonymousBytes(inStatus: status), bytes > 0
+        let bytes = anonymousBytes(inStatus: status), bytes > 0, age(pid) >= leastAgeSeconds
       else { continue }
       entries.append(Entry(pid: pid, anonymousBytes: bytes))
     }
     return entries.sorted { ($1.anonymousBytes, $0.pid) < ($0.anonymousBytes, $1.pid) }
+  }
+
+  /// How long a process has lived, in seconds; 0 when it is gone.
+  private static func age(_ pid: Int32) -> Double {
+    guard let stat = OpenFile.contents(of: "/proc/\(pid)/stat"), let began = startTicks(inStat: stat) else { return 0 }
+    var now = timespec()
+    clock_gettime(CLOCK_BOOTTIME, &now)
+    return Double(now.tv_sec) - Double(began) / Double(sysconf(Int32(_SC_CLK_TCK)))
+  }
+
+  /// The start time in the text of `/proc/N/stat`: its 22nd field, counted behind the command's name, which may hold
+  /// blanks and parentheses.
+  static func startTicks(inStat text: String) -> UInt64? {
+    guard let end = text.lastIndex(of: ")") else { return nil }
+    let fields = text[end...].split(separator: " ")
+    return fields.count > 20 ? UInt64(fields[20]) : nil
   }
 
   /// The value of `RssAnon` in the text of `/proc/N/status`, in bytes; kernel threads have none.

@@ -125,29 +125,30 @@ private struct PlanDraft {
   private mutating func collectWhateverIsThere() throws(TrialError) {
     let processes = ProcessList.largestFirst().filter { $0.anonymousBytes >= Self.smallestProcess }
     var denied = 0
-    for entry in processes where persistent.count < wanted && sources.count < Self.mostProcesses {
+    for entry in processes where persistent.count < input.pages && sources.count < Self.mostProcesses {
       // A process may have ended, or not be ours to read.
       guard let (source, pages) = try? ProcessPages.plan(pid: entry.pid, pageSize: input.pageSize)
       else {
         denied += 1
         continue
       }
-      if pages.count > 0 { add(source, pages, atMost: wanted - persistent.count) }
+      if pages.count > 0 { add(source, pages, atMost: input.pages - persistent.count) }
     }
     if denied > 0 {
       notes.append("\(denied) \(denied == 1 ? "process" : "processes") could not be read: left out")
     }
     let own = persistent.count
-    if own < wanted { try topUp() }
+    // The helper gives what is missing, and stands in for processes that end meanwhile.
+    try topUp()
     let ofProcesses = "\(grouped(min(own, input.pages))) pages of \(sources.count - (helper == nil ? 0 : 1)) processes"
-    let ofHelper = min(input.pages, persistent.count) - min(own, input.pages)
+    let ofHelper = max(0, min(input.pages, persistent.count) - own)
     notes.append(
       "input: \(ofProcesses)"
         + (helper == nil ? "" : ", \(grouped(ofHelper)) of a helper that holds data of files under /usr"))
   }
 
   private mutating func topUp() throws(TrialError) {
-    let missing = wanted - persistent.count
+    let missing = input.pages + input.pages / 8 - persistent.count
     // The helper's own first pages come on top.
     let helper = try DataHolderProcess(bytes: missing * input.pageSize + 1 << 20, seed: input.seed)
     guard try helper.waitUntilReady() else {
