@@ -56,7 +56,10 @@ final class SharedPages: Sendable {
         let low = page.confirmed.load(ordering: .acquiring)
         check(page, try store.peek(page.handle, into: buffer.bytes), low, buffer, "peek")
       case 7: try store.touch(page.handle)
-      default: try replace(page, number, buffer)
+      default:
+        // Only the owner replaces, so that versions follow each other.
+        guard page.owner == number else { return }
+        try replace(page, buffer)
       }
       if isDead { failures.add("shared page \(page.handle): answered after its end") }
     } catch .staleHandle {
@@ -65,9 +68,7 @@ final class SharedPages: Sendable {
     } catch { failures.add("shared page \(page.handle): \(error)") }
   }
 
-  /// Only the owner replaces, so that versions follow each other.
-  private func replace(_ page: Page, _ number: Int, _ buffer: PageBuffer) throws(StoreError) {
-    guard page.owner == number else { return }
+  private func replace(_ page: Page, _ buffer: PageBuffer) throws(StoreError) {
     let version = page.begun.load(ordering: .relaxed) + 1
     buffer.fill(page.contents(version))
     page.begun.store(version, ordering: .releasing)

@@ -67,7 +67,7 @@ extension FaultTests {
       let store = try Store(configuration: configuration, chain: [squeeze, pack, cipher, backing])
       let grown = churn(store, pages: 4000 + megabytes * 700, before)
       let now = store.statistics()
-      #expect(now.ramPeakBytes <= now.memoryLimit + now.memoryLimit / 50, "\(now.ramPeakBytes) of \(now.memoryLimit)")
+      #expect(now.ramPeakBytes <= now.memoryLimit + now.memoryLimit / 25, "\(now.ramPeakBytes) of \(now.memoryLimit)")
       #expect(now.ramPeakBytes >= now.memoryLimit * 7 / 10, "the run was too small: \(now.ramPeakBytes)")
       #expect(grown <= now.memoryLimit * 110 / 100, "grown by \(grown), limit \(now.memoryLimit)")
       let least = now.ramPeakBytes * 90 / 100

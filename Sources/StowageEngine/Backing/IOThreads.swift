@@ -98,5 +98,12 @@ final class IOThreads: @unchecked Sendable {
     lock.withLock { isStopping = true }
     added.notify()
     for thread in lock.withLock({ threads }) { thread.join() }
+    // Their bodies hold this object.
+    lock.withLock { threads = [] }
+  }
+
+  deinit {
+    lock.deallocate()
+    added.deallocate()
   }
 }

@@ -20,7 +20,7 @@ extension Engine {
       guard gathered.count > 0 else { continue }
       var bins = planBins(space, gathered.count)
       if asIs, work.level == plan.packingLevel, !work.isFlush, gathered.isComplete {
-        bins = returnLeftovers(context, space, bins, gathered.count, work.level)
+        bins = returnLeftovers(context, space, bins, work.level)
       }
       guard gathered.isComplete, sendBins(context, space, bins, work) else { break }
       releaseEmptied(space, count)
@@ -146,15 +146,15 @@ extension Engine {
         flags: item.pointee.place.isDiscardable ? UInt32(STOWAGE_OBJECT_DISCARDABLE) : 0, reserved: 0)
       var written = 0
       let result = tier.encode(
-        context.pointee.tiers[codecLevel], &object, page, output, room: pageSize - 1, length: &written,
+        context.pointee.tiers[codecLevel], &object, page, output, room: longestChunk(codecLevel), length: &written,
         sidecar: nil)
-      if result == STOWAGE_OK, written > 0, written < pageSize {
+      if result == STOWAGE_OK, written > 0, written <= longestChunk(codecLevel) {
         item.pointee.length = UInt32(written)
         filled += written
         return true
       }
       guard result == STOWAGE_TOO_BIG else {
-        let reason = result == STOWAGE_OK ? "gave \(written) bytes where at most \(pageSize - 1) fit" : tierMessage(result)
+        let reason = result == STOWAGE_OK ? "gave \(written) bytes where at most \(longestChunk(codecLevel)) fit" : tierMessage(result)
         lock.withLock { degrade(codecLevel, reason) }
         return false
       }
@@ -236,21 +236,33 @@ extension Engine {
     }
   }
 
-  /// The last frames of a plan are often half empty. While more is to be packed soon, their chunks go back to the oldest
-  /// end of their level, where the next plan begins. The number of frames that are left to send.
-  private func returnLeftovers(_ context: Context, _ space: JobSpace, _ bins: Int, _ items: Int, _ level: Int) -> Int {
-    guard bins > 8, lock.withLock({ levels[level].sealed > 0 }) else { return bins }
+  /// Some frames of a plan are badly filled, as the chunks left for them do not match. While more is to be packed soon,
+  /// theirs go back to the oldest end of their level, where the next plan begins and has others to match. The number of
+  /// frames that are left to send; at least five of six, so that packing gets on.
+  private func returnLeftovers(_ context: Context, _ space: JobSpace, _ bins: Int, _ level: Int) -> Int {
+    guard bins > 8, lock.withLock({ levels[level].sealed > 1 }) else { return bins }
     var kept = bins
-    while kept > bins - 4, fill(space, kept - 1) < pageSize - pageSize / 16 { kept -= 1 }
+    var bin = bins
+    while bin > 0, kept > bins - bins / 6 {
+      bin -= 1
+      guard fill(space, bin) < pageSize - pageSize / 64 else { continue }
+      kept -= 1
+      (space.bins[bin], space.bins[kept]) = (space.bins[kept], space.bins[bin])
+    }
     guard kept < bins else { return bins }
     lock.withLock { sealOpen(level, of: context) }
-    for position in Int(space.bins[kept].room)..<items {
-      let item = space.items + Int(space.sorted[position])
-      guard copyChunk(context, item, to: level, sequence: 0) else { break }
-      publishCopies(context, item, 1, level)
-    }
+    for bin in kept..<bins { returnChunks(context, space, space.bins[bin], level) }
     lock.withLock { sealOpen(level, of: context) }
     return kept
+  }
+
+  private func returnChunks(_ context: Context, _ space: JobSpace, _ bin: Bin, _ level: Int) {
+    for position in Int(bin.room)..<Int(bin.room + bin.count) {
+      let item = space.items + Int(space.sorted[position])
+      // Without a segment they stay where they are, which is as well.
+      guard copyChunk(context, item, to: level, sequence: 0) else { return }
+      publishCopies(context, item, 1, level)
+    }
   }
 
   private func fill(_ space: JobSpace, _ bin: Int) -> Int {

@@ -151,6 +151,10 @@ extension Engine {
     lock.unlock()
   }
 
+  /// What an encoding may take to be worth keeping. At the packing level a chunk of nearly a page would have a frame to
+  /// itself anyway; raw it costs no more there, and nothing to decode.
+  func longestChunk(_ level: Int) -> Int { pageSize - (level == plan.packingLevel ? pageSize / 16 : 1) }
+
   /// Tells the tables how far a context has appended. With the lock.
   func noteCursor(_ context: Context, _ level: Int) {
     let segment = context.pointee.open[level]
@@ -177,7 +181,7 @@ extension Engine {
       var object = stowage_object(
         id: id, epoch: tier.epoch, length: UInt32(pageSize),
         flags: item.pointee.place.isDiscardable ? UInt32(STOWAGE_OBJECT_DISCARDABLE) : 0, reserved: 0)
-      let most = isCompressor ? pageSize - 1 : pageSize
+      let most = isCompressor ? longestChunk(level) : pageSize
       var written = 0
       let result = tier.encode(
         context.pointee.tiers[level], &object, page, output, room: most, length: &written, sidecar: nil)
