@@ -7,39 +7,37 @@ extension Engine {
   /// encodings stay.
   func compactSegments(_ context: Context, _ space: JobSpace, _ level: Int, segments count: Int) {
     let sequence = arena.head(space.segments[0]).pointee.sequence
-    lock.lock()
-    sealOpen(level, of: context)
-    // The new segments stand where the old ones stood.
-    var next = levels[level].head
-    while next != noSegment, arena.head(next).pointee.sequence < sequence { next = arena.head(next).pointee.next }
-    lock.unlock()
     var released = 0
-    outer: for index in 0..<count {
-      let segment = space.segments[index]
-      let used = Int(arena.head(segment).pointee.used)
-      var offset = 0
-      while offset < used {
-        var none: [DroppedPage] = []
-        lock.lock()
-        let batch = gather(
-          segment, from: &offset, to: used, into: space.items, room: JobSpace.batchMax, drop: nil, &none)
-        lock.unlock()
-        for item in 0..<batch {
-          guard copyChunk(context, space.items + item, to: level, sequence: sequence) else {
-            publishCopies(context, space.items, item, level)
-            break outer
-          }
-        }
-        publishCopies(context, space.items, batch, level)
+    withOwnSegment(context, level) {
+      while released < count, copyAll(context, space, space.segments[released], to: level, sequence: sequence) {
+        // Each is released as soon as it is empty, so that compaction needs little room of its own.
+        lock.withLock { unclaim(space.segments[released]) }
+        released += 1
       }
-      // Each is released as soon as it is empty, so that compaction needs little room of its own.
-      lock.withLock { unclaim(segment) }
-      released = index + 1
     }
     lock.lock()
-    sealOpen(level, of: context)
     for index in released..<count { unclaim(space.segments[index]) }
     lock.unlock()
+  }
+
+  /// Copies the live chunks of one segment. False when there was no segment to copy to: the rest stays.
+  private func copyAll(
+    _ context: Context, _ space: JobSpace, _ segment: SegmentIndex, to level: Int, sequence: UInt64
+  ) -> Bool {
+    let used = Int(arena.head(segment).pointee.used)
+    var offset = 0
+    while offset < used {
+      var none: [DroppedPage] = []
+      lock.lock()
+      let batch = gather(
+        segment, from: &offset, to: used, into: space.items, room: JobSpace.batchMax, drop: nil, &none)
+      lock.unlock()
+      var copied = 0
+      while copied < batch, copyChunk(context, space.items + copied, to: level, sequence: sequence) { copied += 1 }
+      publishCopies(context, space.items, copied, level)
+      guard copied == batch else { return false }
+    }
+    return true
   }
 
   /// Appends a copy of a chunk to the context's open segment of `level`, which is kept in order by its sequence.
@@ -147,7 +145,6 @@ extension Engine {
     let epoch = calls[level]?.epoch ?? 0
     var count = 0
     lock.lock()
-    sealOpen(level, of: context)
     let record = frames.record(frame)
     var offset = 0
     for ordinal in 0..<Int(record.pointee.count) {
@@ -163,16 +160,16 @@ extension Engine {
       count += 1
     }
     lock.unlock()
-    for index in 0..<count {
-      let item = space.items + index
-      item.pointee.checksum = checksum(item.pointee.address, Int(item.pointee.length), id: item.pointee.id, epoch: epoch)
-      guard copyChunk(context, item, to: level, sequence: 0) else {
-        publishCopies(context, space.items, index, level)
-        return
+    withOwnSegment(context, level) {
+      for index in 0..<count {
+        let item = space.items + index
+        let length = Int(item.pointee.length)
+        item.pointee.checksum = checksum(item.pointee.address, length, id: item.pointee.id, epoch: epoch)
+        // Without a segment the rest stays in the frame.
+        guard copyChunk(context, item, to: level, sequence: 0) else { return }
+        publishCopies(context, item, 1, level)
       }
     }
-    publishCopies(context, space.items, count, level)
-    lock.withLock { sealOpen(level, of: context) }
   }
 
   /// Drops the discardable pages of one segment, or of the frames of a level that have some, to make room.

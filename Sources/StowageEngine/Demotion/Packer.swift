@@ -20,7 +20,7 @@ extension Engine {
       guard gathered.count > 0 else { continue }
       var bins = planBins(space, gathered.count)
       if asIs, work.level == plan.packingLevel, !work.isFlush, gathered.isComplete {
-        bins = returnLeftovers(context, space, bins, work.level)
+        bins = returnLeftovers(context, space, bins, work.level, segments: count)
       }
       guard gathered.isComplete, sendBins(context, space, bins, work) else { break }
       releaseEmptied(space, count)
@@ -164,95 +164,28 @@ extension Engine {
     return true
   }
 
-  // MARK: Planning
-
-  /// Sorts the items into frames: the longest first, each into the first frame with room (first-fit decreasing), which
-  /// leaves under one percent unused when most chunks are much shorter than a frame. Persistent and discardable pages get
-  /// frames of their own, so that dropping the latter frees whole frames.
-  ///
-  /// Returns the number of frames; items are left in `sorted`, grouped by frame.
-  func planBins(_ space: JobSpace, _ count: Int) -> Int {
-    sortByLength(space, count)
-    var bins = 0
-    var firstOpen = 0
-    for position in 0..<count {
-      let item = space.items + Int(space.sorted[position])
-      let length = Int32(item.pointee.length)
-      var bin = length == Int32(pageSize) ? bins : firstOpen
-      while bin < bins, !fits(space.bins[bin], item.pointee, length) { bin += 1 }
-      if bin == bins {
-        space.bins[bin] = Bin(
-          room: Int32(pageSize), count: 0, idBase: codec.base(for: item.pointee.id),
-          isDiscardable: item.pointee.place.isDiscardable)
-        bins += 1
-      }
-      space.bins[bin].room -= length
-      space.bins[bin].count += 1
-      item.pointee.bin = Int32(bin)
-      while firstOpen < bins, space.bins[firstOpen].room < 24 { firstOpen += 1 }
-    }
-    groupByBin(space, count, bins)
-    return bins
-  }
-
-  @inline(__always) private func fits(_ bin: Bin, _ item: Item, _ length: Int32) -> Bool {
-    bin.room >= length && bin.count < Int32(FrameTable.chunksMax)
-      && bin.isDiscardable == item.place.isDiscardable && codec.fits(item.id, base: bin.idBase)
-  }
-
-  /// A counting sort by descending length, in 256 steps: near enough for packing.
-  private func sortByLength(_ space: JobSpace, _ count: Int) {
-    withUnsafeTemporaryAllocation(of: UInt16.self, capacity: 258) { starts in
-      starts.initialize(repeating: 0)
-      let shift = pageSize.trailingZeroBitCount - 8
-      for index in 0..<count { starts[257 - (Int(space.items[index].length) >> shift)] += 1 }
-      var sum: UInt16 = 0
-      for key in 0..<258 {
-        let size = starts[key]
-        starts[key] = sum
-        sum += size
-      }
-      for index in 0..<count {
-        let key = 257 - (Int(space.items[index].length) >> shift)
-        space.sorted[Int(starts[key])] = UInt32(index)
-        starts[key] += 1
-      }
-    }
-  }
-
-  /// Orders `sorted` by frame; each frame's `room` becomes the place of its first item.
-  private func groupByBin(_ space: JobSpace, _ count: Int, _ bins: Int) {
-    var first: Int32 = 0
-    for bin in 0..<bins {
-      let size = space.bins[bin].count
-      space.bins[bin].room = first
-      space.bins[bin].count = 0
-      first += size
-    }
-    for index in 0..<count {
-      let bin = Int(space.items[index].bin)
-      space.sorted[Int(space.bins[bin].room + space.bins[bin].count)] = UInt32(index)
-      space.bins[bin].count += 1
-    }
-  }
-
   /// Some frames of a plan are badly filled, as the chunks left for them do not match. While more is to be packed soon,
   /// theirs go back to the oldest end of their level, where the next plan begins and has others to match. The number of
-  /// frames that are left to send; at least five of six, so that packing gets on.
-  private func returnLeftovers(_ context: Context, _ space: JobSpace, _ bins: Int, _ level: Int) -> Int {
-    guard bins > 8, lock.withLock({ levels[level].sealed > 1 }) else { return bins }
+  /// frames that are left to send; most of them, so that packing gets on.
+  private func returnLeftovers(
+    _ context: Context, _ space: JobSpace, _ bins: Int, _ level: Int, segments count: Int
+  ) -> Int {
+    let own = (0..<count).reduce(0) { $0 + (space.segments[$1] == noSegment ? 0 : 1) }
+    // More comes from other segments, or from what another worker has in hand.
+    let isMore = lock.withLock { levels[level].sealed > 1 || levels[level].claimed > own }
+    guard bins >= framesPerSegment * 2, isMore else { return bins }
     var kept = bins
     var bin = bins
-    while bin > 0, kept > bins - bins / 6 {
+    while bin > 0, kept > bins - bins / 16 {
       bin -= 1
       guard fill(space, bin) < pageSize - pageSize / 64 else { continue }
       kept -= 1
       (space.bins[bin], space.bins[kept]) = (space.bins[kept], space.bins[bin])
     }
     guard kept < bins else { return bins }
-    lock.withLock { sealOpen(level, of: context) }
-    for bin in kept..<bins { returnChunks(context, space, space.bins[bin], level) }
-    lock.withLock { sealOpen(level, of: context) }
+    withOwnSegment(context, level) {
+      for bin in kept..<bins { returnChunks(context, space, space.bins[bin], level) }
+    }
     return kept
   }
 

@@ -125,11 +125,14 @@ extension Engine {
       most = min(most, max(1, target.limit - target.segments))
     }
     var count = 0
-    while count < most {
+    var bytes = 0
+    // Segments that earlier work left nearly empty come on top.
+    while count < JobSpace.segmentsMax, bytes < most * segmentSize * 3 / 4 {
       let segment = work.isFlush ? firstFlushable(work.level) : firstSealed(work.level)
       guard segment != noSegment else { break }
       claim(segment)
       space.segments[count] = segment
+      bytes += Int(arena.head(segment).pointee.live)
       count += 1
     }
     return count

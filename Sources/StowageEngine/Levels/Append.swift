@@ -67,6 +67,17 @@ extension Engine {
     }
   }
 
+  /// Runs `body` with no open segment of `level` in the context, seals what it opened, and gives the former one back: chunks
+  /// that are put somewhere else than at the young end do not end the segment there. Without the lock.
+  func withOwnSegment(_ context: Context, _ level: Int, _ body: () -> Void) {
+    let (segment, cursor) = (context.pointee.open[level], context.pointee.cursor[level])
+    context.pointee.open[level] = noSegment
+    body()
+    lock.withLock { sealOpen(level, of: context) }
+    context.pointee.open[level] = segment
+    context.pointee.cursor[level] = cursor
+  }
+
   /// Where the next chunk's bytes go.
   @inline(__always) func appendAddress(_ context: Context, _ level: Int) -> UnsafeMutableRawPointer {
     chunkAddress(context.pointee.open[level], context.pointee.cursor[level] + ChunkHeader.byteCount)

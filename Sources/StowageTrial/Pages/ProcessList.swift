@@ -10,17 +10,17 @@ enum ProcessList {
   }
 
   /// Processes younger than this are often gone before their pages' turn comes.
-  private static let leastAgeSeconds = 20.0
+  static let leastAgeSeconds = 20.0
 
   /// Every process that has resident anonymous memory and has lived for a while, except this one; largest first.
-  static func largestFirst() -> [Entry] {
+  static func largestFirst(leastAge: Double = leastAgeSeconds) -> [Entry] {
     guard let folder = opendir("/proc") else { return [] }
     defer { closedir(folder) }
     var entries: [Entry] = []
     while let item = readdir(folder) {
       guard let pid = Int32(fileName(item)), pid != getpid(),
         let status = OpenFile.contents(of: "/proc/\(pid)/status"),
-        let bytes = anonymousBytes(inStatus: status), bytes > 0, age(pid) >= leastAgeSeconds
+        let bytes = anonymousBytes(inStatus: status), bytes > 0, age(pid) >= leastAge
       else { continue }
       entries.append(Entry(pid: pid, anonymousBytes: bytes))
     }
