@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import Glibc
 import StowageEngine
+import StowageTestSupport
 import Synchronization
 import Testing
 
@@ -99,7 +100,7 @@ extension FaultTests {
     @Test("rule 9: a destructor runs once, on a thread of the engine, with the handle dead; the store can be called")
     func destructor() throws {
       final class Inner: Sendable {
-        let store = Mutex<Store?>(nil)
+        let store = Locked<Store?>(nil)
         let stale = Atomic<Int>(0)
         let other = Atomic<Int>(0)
         let puts = Atomic<Int>(0)
@@ -151,7 +152,7 @@ extension FaultTests {
 
     @Test("rule 9: under manual scheduling a destructor that puts into a full store is refused, not stuck")
     func destructorPutsWhenFull() throws {
-      final class Weak: Sendable { let store = Mutex<Store?>(nil) }
+      final class Weak: Sendable { let store = Locked<Store?>(nil) }
       let weak = Weak()
       let rig = try Rig([], memory: 2 << 20, store: nil) { _ in
       } destructor: { page in

@@ -25,7 +25,7 @@ final class BackingPort: @unchecked Sendable {
   private var freeList: RequestPointer?
   private var freeCount = 0
   private var executor: IOThreads?
-  private let failure = Mutex("")
+  private let failure = Guarded("")
   /// One trim at a time: one that hangs does not take ever more slots with it.
   private let isTrimming = Atomic(false)
   /// Called when a request that was set aside ends.

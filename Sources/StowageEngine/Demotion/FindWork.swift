@@ -144,11 +144,10 @@ extension Engine {
   private func sealIdle(_ index: Int, of context: Context) {
     // The one who looks for work holds its own context, and is not appending.
     if context == state.pointee.finder { return sealOpen(index, of: context) }
-    guard context.pointee.open[index] != noSegment,
-      context.pointee.held.compareExchange(expected: 0, desired: 1, ordering: .acquiring).exchanged
-    else { return }
+    // Its open segments may be looked at by who holds it only.
+    guard context.pointee.held.compareExchange(expected: 0, desired: 1, ordering: .acquiring).exchanged else { return }
     sealOpen(index, of: context)
-    context.pointee.held.store(0, ordering: .releasing)
+    callers.release(context)
   }
 
   /// Ends a context's open segment in a level. The context is held by the caller.

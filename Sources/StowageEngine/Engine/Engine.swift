@@ -95,8 +95,8 @@ final class Engine: @unchecked Sendable {
   let space = Event()
   let quiet = Event()
 
-  let degradedReasons = Mutex<[Int: String]>([:])
-  let pendingDrops = Mutex<[DroppedPage]>([])
+  let degradedReasons = Guarded<[Int: String]>([:])
+  let pendingDrops = Guarded<[DroppedPage]>([])
   let hasPendingDrops = Atomic<Bool>(false)
   var threads: [EngineThread] = []
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import CStowageSystem
 import CStowageTier
+import Glibc
 import Synchronization
 
 /// The engine's threads, and one piece of work from its finding to its end.
@@ -54,8 +55,10 @@ extension Engine {
       deliver(takePendingDrops())
       return true
     }
-    guard context.pointee.held.compareExchange(expected: 0, desired: 1, ordering: .acquiring).exchanged else {
-      return false
+    // With threads only another one that seals idle segments holds it, for a moment.
+    while !context.pointee.held.compareExchange(expected: 0, desired: 1, ordering: .acquiring).exchanged {
+      guard !isManual else { return false }
+      sched_yield()
     }
     defer { context.pointee.held.store(0, ordering: .releasing) }
     lock.lock()

@@ -279,7 +279,9 @@ static void tier_close(stowage_instance *raw) {
   instance *self = (instance *)raw;
   // "No call is running, every request completed."
   if (get(self->control, INSIDE) > 0 || self->count > 0) add(self->control, VIOLATIONS, 1);
+  pthread_mutex_lock(&self->lock);
   self->stopping = 1;
+  pthread_mutex_unlock(&self->lock);
   if (self->has_thread) pthread_join(self->thread, NULL);
   self->control->memory = NULL;
   munmap(self->memory, SLOTS_MAX * self->page);

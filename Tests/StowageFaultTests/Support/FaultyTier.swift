@@ -29,7 +29,7 @@ enum FaultyTier {
     }
   }
 
-  private static let images = Mutex<[String: Image]>([:])
+  private static let images = Locked<[String: Image]>([:])
   private static let folder = try! TemporaryFolder()
 
   private static func image(_ source: String, _ form: String) -> Image {

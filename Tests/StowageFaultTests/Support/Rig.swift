@@ -20,7 +20,7 @@ final class ManualClock: Sendable {
 
 /// What destructors were told.
 final class DropLog: Sendable {
-  private let entries = Mutex<[DroppedPage]>([])
+  private let entries = Locked<[DroppedPage]>([])
   func add(_ page: DroppedPage) { entries.withLock { $0.append(page) } }
   var all: [DroppedPage] { entries.withLock { $0 } }
   func of(_ reason: DropReason) -> [DroppedPage] { all.filter { $0.reason == reason } }
