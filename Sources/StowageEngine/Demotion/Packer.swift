@@ -263,7 +263,9 @@ extension Engine {
 
   private func publishNewFrame(_ space: JobSpace, _ sent: Outgoing, _ index: Int, _ work: Work) {
     let target = work.route.target
-    guard let frame = frames.allocate(chunks: sent.itemCount) else { return abandonRoom(sent, target) }
+    guard FrameRecord.canName(sent.chunkBase), let frame = frames.allocate(chunks: sent.itemCount) else {
+      return abandonRoom(sent, target)
+    }
     let record = frames.record(frame)
     let idBase = sent.chunkBase
     fillRecord(record, sent, target: target)

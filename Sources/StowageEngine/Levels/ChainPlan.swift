@@ -41,7 +41,7 @@ struct ChainPlan: Sendable {
   private(set) var lastPageLevel = 0
   /// The level that packs frames, if any.
   private(set) var packingLevel: Int?
-  /// Sidecars of all frame levels together, rounded up to 8 bytes.
+  /// Sidecars of all frame levels together, rounded up to 4 bytes.
   private(set) var sidecarLength = 0
 
   init(_ chain: [ChainTier]) throws(StoreError) {
@@ -117,7 +117,7 @@ struct ChainPlan: Sendable {
       sidecarLength += levels[index].sidecarLength
       count += 1
     }
-    sidecarLength = (sidecarLength + 7) & ~7
+    sidecarLength = (sidecarLength + 3) & ~3
     for index in levels.indices where levels[index].role == .page && levels[index].sidecarLength > 0 {
       throw .configuration(
         "tier '\(levels[index].name)' keeps \(levels[index].sidecarLength) bytes beside each object, which a compressing level has no place for; a transform with a sidecar must preserve length and stand below the last compressor"

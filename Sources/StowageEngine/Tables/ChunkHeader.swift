@@ -17,6 +17,8 @@ struct ChunkHeader {
 struct ChunkCodec: Sendable {
   let lengthBits: UInt32
   let lengthMask: UInt32
+  /// Bases are multiples of this, so that a frame record needs 32 bits for one.
+  static let baseStep: UInt64 = 4096
   /// Id distances are below this.
   let idWindow: UInt64
 
@@ -37,7 +39,7 @@ struct ChunkCodec: Sendable {
   /// their upper 8 bits.
   @inline(__always) func base(for id: UInt64) -> UInt64 {
     let counter = id & (1 << 56 - 1)
-    return id - min(counter, idWindow / 2)
+    return (id - min(counter, idWindow / 2)) & ~(Self.baseStep - 1)
   }
 
   @inline(__always) func fits(_ id: UInt64, base: UInt64) -> Bool { id >= base && id - base < idWindow }

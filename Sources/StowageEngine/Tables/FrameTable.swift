@@ -3,61 +3,65 @@
 /// A frame's number in the frame table.
 typealias FrameIndex = UInt32
 
-/// Where a frame is, what it went through and what is in it, in 32 bytes; its chunks' places stand in the place pool,
+/// Where a frame is, what it went through and what is in it, in 28 bytes; its chunks' places stand in the place pool,
 /// its sidecars behind it.
 struct FrameRecord {
-  /// 48 bits of the frame's object id; live chunks; chunks in all, both less than 256.
-  private var idAndCounts: UInt64
-  /// 48 bits of the counter from which the chunks' ids count; the codec; flags.
-  private var baseAndCodec: UInt64
+  private var idLow: UInt32 = 0
+  private var idHigh: UInt16 = 0
+  /// Live chunks, and chunks in all.
+  var live: UInt8 = 0
+  var count: UInt8 = 0
+  /// The counter from which the chunks' ids count, in steps of `ChunkCodec.baseStep`.
+  private var base: UInt32 = 0
   /// In RAM: segment * frames per segment + place in the segment. In a backing: the slot.
-  var position: UInt32
+  var position: UInt32 = 0
   /// Over id, epochs and the bytes as they are at its position.
-  var checksum: UInt32
+  var checksum: UInt32 = 0
   /// The first of its places in the place pool.
-  var places: UInt32
-  var level: UInt8
+  var places: UInt32 = 0
+  /// 6 bits of level, 6 of codec (all set: raw), 4 of flags.
+  private var levelCodecFlags: UInt16 = 0
   /// Which frame transforms encoded it: bit n for the n-th.
-  var transforms: UInt8
-  /// Loads under way from its slot; while there are any, the slot is not freed.
-  var pins: UInt16
+  var transforms: UInt8 = 0
+  /// Loads under way from its slot (at most as many as there are contexts); while there are any, the slot is not freed.
+  var pins: UInt8 = 0
 
-  private static let counterMask: UInt64 = (1 << 48) - 1
-
-  /// The object id of the frame.
+  /// The object id of the frame: 48 bits of a counter.
   var id: UInt64 {
-    get { idAndCounts & Self.counterMask }
-    set { idAndCounts = idAndCounts & ~Self.counterMask | newValue & Self.counterMask }
+    get { UInt64(idHigh) << 32 | UInt64(idLow) }
+    set {
+      idLow = UInt32(truncatingIfNeeded: newValue)
+      idHigh = UInt16(truncatingIfNeeded: newValue >> 32)
+    }
   }
 
-  /// Live chunks.
-  var live: UInt8 {
-    get { UInt8(truncatingIfNeeded: idAndCounts >> 48) }
-    set { idAndCounts = idAndCounts & ~(0xFF << 48) | UInt64(newValue) << 48 }
-  }
-
-  /// Chunks in all.
-  var count: UInt8 {
-    get { UInt8(truncatingIfNeeded: idAndCounts >> 56) }
-    set { idAndCounts = idAndCounts & ~(0xFF << 56) | UInt64(newValue) << 56 }
+  var level: UInt8 {
+    get { UInt8(levelCodecFlags & 63) }
+    set { levelCodecFlags = levelCodecFlags & ~63 | UInt16(newValue) }
   }
 
   /// The level that encoded its chunks; `rawCodec` when they are raw pages.
   var codec: UInt8 {
-    get { UInt8(truncatingIfNeeded: baseAndCodec >> 48) }
-    set { baseAndCodec = baseAndCodec & ~(0xFF << 48) | UInt64(newValue) << 48 }
+    get {
+      let bits = UInt8(levelCodecFlags >> 6 & 63)
+      return bits == 63 ? Self.rawCodec : bits
+    }
+    set { levelCodecFlags = levelCodecFlags & ~(63 << 6) | UInt16(newValue & 63) << 6 }
   }
 
   var flags: UInt8 {
-    get { UInt8(truncatingIfNeeded: baseAndCodec >> 56) }
-    set { baseAndCodec = baseAndCodec & ~(0xFF << 56) | UInt64(newValue) << 56 }
+    get { UInt8(levelCodecFlags >> 12) }
+    set { levelCodecFlags = levelCodecFlags & 0xFFF | UInt16(newValue & 15) << 12 }
   }
 
   /// The chunks' ids count from here: ids of a level have its number in their upper 8 bits. Set after `codec`.
   var chunkBase: UInt64 {
-    get { baseAndCodec & Self.counterMask | (codec == Self.rawCodec ? 0 : UInt64(codec) << 56) }
-    set { baseAndCodec = baseAndCodec & ~Self.counterMask | newValue & Self.counterMask }
+    get { UInt64(base) * ChunkCodec.baseStep | (codec == Self.rawCodec ? 0 : UInt64(codec) << 56) }
+    set { base = UInt32(truncatingIfNeeded: (newValue & (1 << 56 - 1)) / ChunkCodec.baseStep) }
   }
+
+  /// Whether a record can name a base: counters up to 2^44 have one, as many encodings as no store makes.
+  static func canName(_ base: UInt64) -> Bool { (base & (1 << 56 - 1)) / ChunkCodec.baseStep <= UInt64(UInt32.max) }
 
   static let discardable: UInt8 = 1
   /// Without live chunks; freed by the last pin.
@@ -96,7 +100,7 @@ struct FrameTable: @unchecked Sendable {
   /// Frame numbers have 29 bits.
   static let capacity = 1 << 29
 
-  /// - Parameter sidecarLength: of all frame transforms together, rounded up to 8.
+  /// - Parameter sidecarLength: of all frame transforms together, rounded up to 4.
   init(sidecarLength: Int) throws(StoreError) {
     self.sidecarLength = sidecarLength
     table = try BlockTable(
