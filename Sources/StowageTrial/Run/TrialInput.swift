@@ -138,17 +138,17 @@ private struct PlanDraft {
       notes.append("\(denied) \(denied == 1 ? "process" : "processes") could not be read: left out")
     }
     let own = persistent.count
-    // The helper gives what is missing, and stands in for processes that end meanwhile.
+    // The helper gives what is missing, and stands in for processes that end meanwhile, were it all of them.
     try topUp()
     let ofProcesses = "\(grouped(min(own, input.pages))) pages of \(sources.count - (helper == nil ? 0 : 1)) processes"
     let ofHelper = max(0, min(input.pages, persistent.count) - own)
     notes.append(
       "input: \(ofProcesses)"
-        + (helper == nil ? "" : ", \(grouped(ofHelper)) of a helper that holds data of files under /usr"))
+        + (ofHelper == 0 ? "" : ", \(grouped(ofHelper)) of a helper that holds data of files under /usr"))
   }
 
   private mutating func topUp() throws(TrialError) {
-    let missing = input.pages + input.pages / 8 - persistent.count
+    let missing = input.pages
     // The helper's own first pages come on top.
     let helper = try DataHolderProcess(bytes: missing * input.pageSize + 1 << 20, seed: input.seed)
     guard try helper.waitUntilReady() else {
