@@ -99,7 +99,9 @@ extension Engine {
         starts[key] = sum
         sum += size
       }
-      for index in 0..<count where space.items[index].place.isDiscardable == discardable {
+      // Backwards: of equal chunks the oldest is last, as frames are begun from the end.
+      for index in stride(from: count - 1, through: 0, by: -1)
+      where space.items[index].place.isDiscardable == discardable {
         let key = Int(space.items[index].length) >> shift
         space.sorted[Int(starts[key])] = UInt32(index)
         starts[key] += 1
