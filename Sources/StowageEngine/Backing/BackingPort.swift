@@ -24,7 +24,9 @@ final class BackingPort: @unchecked Sendable {
   private let freed = Event()
   private var freeList: RequestPointer?
   private var freeCount = 0
-  private var executor: IOThreads?
+  private var ownExecutor: IOThreads?
+  /// Set once, at open or when the tier's asynchronous form turns out to be unusable.
+  private var executor: IOThreads? { freeLock.withLock { ownExecutor } }
   private let failure = Guarded("")
   /// One trim at a time: one that hangs does not take ever more slots with it.
   private let isTrimming = Atomic(false)
@@ -61,7 +63,7 @@ final class BackingPort: @unchecked Sendable {
     }
     freeCount = made.count
     slots.setTotal(try readCapacity())
-    if !isManual, calls.backing?.submit == nil { executor = try IOThreads(name: name, calls: calls, run: Self.run) }
+    if !isManual, calls.backing?.submit == nil { ownExecutor = try IOThreads(name: name, calls: calls, run: Self.run) }
   }
 
   deinit {
@@ -364,8 +366,8 @@ final class BackingPort: @unchecked Sendable {
   /// threads.
   private func startPlain(_ request: RequestPointer) -> Int32? {
     freeLock.lock()
-    if executor == nil { executor = try? IOThreads(name: name, calls: calls, run: Self.run) }
-    let executor = executor
+    if ownExecutor == nil { ownExecutor = try? IOThreads(name: name, calls: calls, run: Self.run) }
+    let executor = ownExecutor
     freeLock.unlock()
     guard let executor else {
       if request.pointee.holder == noSegment { release(request) }

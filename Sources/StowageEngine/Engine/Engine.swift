@@ -83,7 +83,7 @@ final class Engine: @unchecked Sendable {
   /// End-to-end checksums by page index, when they are kept.
   let pageSums: BlockTable?
 
-  let instances: [TierInstance]
+  private(set) var instances: [TierInstance] = []
   let tierMemory: UnsafeMutablePointer<Atomic<Int>>
   let callers: ContextPool
   let workers: [Context]
@@ -139,9 +139,10 @@ final class Engine: @unchecked Sendable {
     state.initialize(to: EngineState(memoryLimit: configuration.memoryLimit))
     tierMemory = .allocate(capacity: 1)
     tierMemory.initialize(to: Atomic(0))
+    (callers, workers, jobSpaces) = try Self.makeContexts(setting, count)
+    // Every property has its value from here on: what fails now is freed by `deinit`.
     instances = try Self.openTiers(chain, configuration, tierMemory)
     for (index, instance) in instances.enumerated() { calls[index + 1] = instance.calls }
-    (callers, workers, jobSpaces) = try Self.makeContexts(setting, count)
     try finishOpening(chain, setting)
   }
 
@@ -234,6 +235,7 @@ final class Engine: @unchecked Sendable {
       context.deallocate()
     }
     callers.deallocate()
+    for space in jobSpaces { space.unmap() }
     arena.unmap()
     pages.unmap()
     words.unmap()

@@ -32,7 +32,8 @@ enum ProcessList {
     guard let stat = OpenFile.contents(of: "/proc/\(pid)/stat"), let began = startTicks(inStat: stat) else { return 0 }
     var now = timespec()
     clock_gettime(CLOCK_BOOTTIME, &now)
-    return Double(now.tv_sec) - Double(began) / Double(sysconf(Int32(_SC_CLK_TCK)))
+    let seconds = Double(now.tv_sec) + Double(now.tv_nsec) / 1e9
+    return max(0, seconds - Double(began) / Double(sysconf(Int32(_SC_CLK_TCK))))
   }
 
   /// The start time in the text of `/proc/N/stat`: its 22nd field, counted behind the command's name, which may hold
