@@ -106,7 +106,7 @@ extension Engine {
       let opened = openFrame(context, view)
       if opened.result == STOWAGE_OK { returnChunks(context, space, frame, view) }
       lock.lock()
-      if opened.isPinned { unpinFrame(frame) }
+      if opened.isPinned { unpinFrame(frame) } else { markStuck(frame) }
       if opened.result != STOWAGE_OK {
         var dropped: [DroppedPage] = []
         if TierResult.isDamage(opened.result) {

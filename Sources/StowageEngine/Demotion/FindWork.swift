@@ -218,6 +218,8 @@ extension Engine {
 
   /// A look for sparse frames, when a backing runs out of slots (or, at leisure, when many are sparse).
   func frameCompaction(_ now: UInt64, onlyWhenFull: Bool) -> Work? {
+    // A flush would have to look for what comes back up meanwhile.
+    guard state.pointee.flushes == 0 else { return nil }
     guard let codecLevel = plan.packingLevel ?? (plan.lastPageLevel > 0 ? plan.lastPageLevel : nil) else {
       return nil
     }

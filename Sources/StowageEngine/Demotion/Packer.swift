@@ -17,7 +17,10 @@ extension Engine {
     var cursor = GatherCursor()
     while cursor.segment < count {
       let gathered = gatherWindow(context, space, work, &cursor, count, scratch)
-      guard gathered.count > 0 else { continue }
+      guard gathered.count > 0 else {
+        guard gathered.isComplete else { break }
+        continue
+      }
       var bins = planBins(space, gathered.count)
       if asIs, work.level == plan.packingLevel, !work.isFlush, gathered.isComplete {
         bins = returnLeftovers(context, space, bins, work.level, segments: count)

@@ -61,10 +61,10 @@ extension Engine {
     if record.pointee.live == 0 { endFrame(place.frame) }
   }
 
-  /// A frame in a slot that is worth taking apart.
+  /// A frame in a slot that is worth taking apart when slots run out: a quarter of its chunks or more are dead.
   @inline(__always) func isSparse(_ record: UnsafeMutablePointer<FrameRecord>) -> Bool {
     let live = record.pointee.live
-    return live > 0 && Int(live) * 2 <= Int(record.pointee.count) && record.pointee.codec != FrameRecord.rawCodec
+    return live > 0 && Int(live) * 4 <= Int(record.pointee.count) * 3 && record.pointee.codec != FrameRecord.rawCodec
       && ports[Int(record.pointee.level)] != nil
   }
 

@@ -16,7 +16,7 @@ struct LevelState {
   /// Bytes of live chunks (frames: of live frames).
   var liveBytes = 0
   var frames = 0
-  /// Frames in slots of which at most half the chunks live.
+  /// Frames in slots of which at most three quarters of the chunks live.
   var sparseFrames = 0
 
   /// In segments (backings: slots). Work starts above `high` and goes on down to `low`.

@@ -279,7 +279,7 @@ extension Engine {
     }
     if isBacked {
       lock.lock()
-      if opened.isPinned { unpinFrame(place.frame) } else { frames.record(place.frame).pointee.flags |= FrameRecord.stuck }
+      if opened.isPinned { unpinFrame(place.frame) } else { markStuck(place.frame) }
       lock.unlock()
     }
     guard result != STOWAGE_OK else { return .done }
@@ -321,6 +321,8 @@ extension Engine {
           let read = port.read(
             context, slot: UInt64(record.position), id: record.id,
             discardable: record.isDiscardable, frame: view.frame, into: context.pointee.pageA)
+          // Damage that the tier itself reports is looked at twice, too.
+          if attempt == 0, TierResult.isDamage(read.code), !read.isSetAside { continue }
           guard read.code == STOWAGE_OK else { return (read.code, level, !read.isSetAside) }
           current = UnsafeRawPointer(context.pointee.pageA)
         }
@@ -362,6 +364,13 @@ extension Engine {
       context.pointee.pageA.copyMemory(from: current, byteCount: pageSize)
     }
     return (STOWAGE_OK, 0)
+  }
+
+  /// A read of the frame was set aside: until it ends, further loads are refused at once. Unless it has ended
+  /// meanwhile, and taken its pin with it. With the lock.
+  func markStuck(_ frame: FrameIndex) {
+    let record = frames.record(frame)
+    if record.pointee.pins > 0 { record.pointee.flags |= FrameRecord.stuck }
   }
 
   /// The end of a load from a slot. With the lock.
