@@ -62,7 +62,7 @@ final class Rig {
     configuration.storeLimit = storeLimit
     configuration.workers = isManual ? 1 : 2
     configuration.deadline = .milliseconds(200)
-    configuration.putPatience = .seconds(30)
+    configuration.putPatience = .seconds(5)
     change(&configuration)
     pageSize = configuration.pageSize
     let clock = isManual ? ManualClock() : nil
