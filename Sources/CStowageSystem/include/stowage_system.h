@@ -27,6 +27,15 @@ void stowage_error_set(const char *_Nonnull text, size_t length);
 const char *_Nonnull stowage_error_get(void);
 void stowage_error_clear(void);
 
+/// Tells the processor that this thread spins: some ten nanoseconds in which it leaves the core's resources to others.
+static inline void stowage_pause(void) {
+#if defined(__x86_64__) || defined(__i386__)
+  __builtin_ia32_pause();
+#elif defined(__aarch64__)
+  __asm__ __volatile__("isb");
+#endif
+}
+
 /// Overwrites with zeros; not removed by the compiler.
 void stowage_wipe(void *_Nonnull bytes, size_t size);
 

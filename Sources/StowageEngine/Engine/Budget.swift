@@ -71,12 +71,14 @@ extension Engine {
     let scale = given > max(0, pool - floor) ? Double(max(0, pool - floor)) / Double(max(1, given)) : 1
     let rest = max(0, pool - Int(Double(given) * scale))
     for level in inRam {
+      // The store goes down further, so that threads that put are woken once for many pages.
+      let drained = level == 0 ? 4 : 8
       if levels[level].limitGiven >= 0 {
         let wish = levels[level].limitGiven / segmentSize
         let scaled = Int(Double(wish) * scale)
-        levels[level].setLimit(levels[level].limitGiven == 0 ? 0 : max(2, scaled))
+        levels[level].setLimit(levels[level].limitGiven == 0 ? 0 : max(2, scaled), drained: drained)
       } else {
-        levels[level].setLimit(max(2, rest * weight(level, last: inRam.last ?? 0) / max(1, weights)))
+        levels[level].setLimit(max(2, rest * weight(level, last: inRam.last ?? 0) / max(1, weights)), drained: drained)
       }
     }
   }

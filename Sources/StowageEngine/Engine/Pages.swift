@@ -46,7 +46,7 @@ extension Engine {
     }
     if head.pointee.count == 0, head.pointee.state == .sealed, head.pointee.pins == 0 {
       releaseSealed(segment)
-      if state.pointee.putWaiters > 0 { space.notify() }
+      if wakesPuts { space.notify() }
     }
   }
 
@@ -97,7 +97,7 @@ extension Engine {
     levels[Int(head.pointee.level)].liveBytes -= pageSize
     if head.pointee.count == 0, head.pointee.state == .sealed, head.pointee.pins == 0 {
       releaseSealed(segment)
-      if state.pointee.putWaiters > 0 { space.notify() }
+      if wakesPuts { space.notify() }
     }
   }
 

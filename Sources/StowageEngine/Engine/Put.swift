@@ -67,7 +67,9 @@ extension Engine {
     head.pointee.pins -= 1
     if head.pointee.pins == 0, head.pointee.state == .sealed {
       if head.pointee.count == 0 { releaseSealed(segment) }
-      work.notify()
+      if levels[0].segments > levels[0].high || state.pointee.putWaiters > 0 || state.pointee.flushes > 0 {
+        work.notifyOne()
+      }
     }
   }
 
@@ -202,7 +204,7 @@ extension Engine {
     let length = codec.length(header(item.target.segment, Int(item.target.unit) << unitShift).pointee.lengthAndID)
     occupy(item.target, length: length)
     levels[target].entered += 1
-    if levels[target].segments > levels[target].high { work.notify() }
+    if levels[target].segments > levels[target].high { work.notifyOne() }
     try rebalance()
     return begin(index, tag, item.target)
   }

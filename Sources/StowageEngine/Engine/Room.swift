@@ -27,14 +27,14 @@ extension Engine {
         }
         state.pointee.storeSegment = noSegment
         seal(segment)
-        if levels[0].segments > levels[0].high { work.notify() }
+        if levels[0].segments > levels[0].high { work.notifyOne() }
       }
       if levels[0].segments < max(levels[0].limit, 2), hasRoomForPut,
         let opened = openSegment(0)
       {
         state.pointee.storeSegment = opened
         try rebalance()
-        if arena.ready < 2 { work.notify() }
+        if arena.ready < 2 { work.notifyOne() }
         continue
       }
       try wait.step()
@@ -45,6 +45,14 @@ extension Engine {
   var hasRoomForOnePut: Bool {
     levels[0].segments < max(levels[0].limit, 2) && hasRoomForPut
       && hasRoomForTables(pages.growth + sumsGrowth + words.growth)
+  }
+
+  /// Whether puts wait and find room for more than the next few pages: a wake-up costs more than many puts, so it
+  /// is made once for many.
+  var wakesPuts: Bool {
+    guard state.pointee.putWaiters > 0 else { return false }
+    let limit = max(levels[0].limit, 2)
+    return levels[0].segments <= limit - max(1, limit / 4) || levels[0].claimed == 0
   }
 
   /// Waits until the tables may take so many entries.
@@ -85,6 +93,7 @@ extension Engine {
 struct PutWait {
   private let engine: Engine
   private var until: UInt64 = 0
+  private var wakesWorkers = true
 
   init(_ engine: Engine) { self.engine = engine }
 
@@ -115,8 +124,9 @@ struct PutWait {
     }
     let ticket = engine.space.ticket
     engine.lock.unlock()
-    engine.work.notify()
-    engine.space.wait(ticket, timeout: 20_000_000)
+    // Workers that have nothing to do are told that someone waits; those that work find out by themselves.
+    if wakesWorkers { engine.work.notifyOne() }
+    wakesWorkers = !engine.space.wait(ticket, timeout: 20_000_000)
     engine.lock.lock()
   }
 }

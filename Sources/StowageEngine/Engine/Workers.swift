@@ -64,9 +64,10 @@ extension Engine {
     lock.lock()
     reclaimLimbo()
     guard !state.pointee.isClosing, let work = findWork(for: context) ?? findLeisureWork() else {
-      let hasWaiters = state.pointee.putWaiters > 0
+      // With nothing under way those who wait have to see for themselves; else the end of it tells them.
+      let wakesPuts = state.pointee.putWaiters > 0 && state.pointee.jobs == 0
       lock.unlock()
-      if hasWaiters { space.notify() }
+      if wakesPuts { space.notify() }
       quiet.notify()
       return false
     }
@@ -76,23 +77,17 @@ extension Engine {
     // Others are woken only when there is more to do than this.
     let isMore = state.pointee.idleWorkers > 0 && findWork(for: nil) != nil
     lock.unlock()
-    if isMore { self.work.notify() }
+    if isMore { self.work.notifyOne() }
     perform(work, context, space, segments: segments)
     lock.lock()
     state.pointee.jobs -= 1
     // The tables grow here too (frames); a failure to rebalance is impossible with limits already accepted.
     try? rebalance()
-    let wakesPuts = state.pointee.putWaiters > 0 && hasRoomForSeveral
+    let wakesPuts = wakesPuts
     lock.unlock()
     if wakesPuts { self.space.notify() }
     self.quiet.notify()
     return true
-  }
-
-  /// Whether puts that wait find room for more than the next few pages: each of them is woken once for many pages.
-  private var hasRoomForSeveral: Bool {
-    let limit = max(levels[0].limit, 2)
-    return levels[0].segments <= limit - max(1, limit / 4) || levels[0].claimed == 0
   }
 
   /// Claims what the work is on; the segments are in `space.segments`.

@@ -46,10 +46,11 @@ struct LevelState {
   var backoff: UInt64 = 0
   var isDegraded: Bool { degradedUntil != 0 }
 
-  mutating func setLimit(_ value: Int) {
+  /// - Parameter drained: how far down work goes once it started, as a share of the limit: one in so many.
+  mutating func setLimit(_ value: Int, drained: Int = 8) {
     limit = value
     high = value - (value > 1 ? max(1, value / 16) : 0)
-    low = max(0, high - (value > 1 ? max(1, value / 8) : 0))
+    low = max(0, high - (value > 1 ? max(1, value / drained) : 0))
   }
 
   mutating func countEncodes(_ count: Int, nanoseconds: UInt64) {

@@ -40,13 +40,13 @@ struct FutexLock: @unchecked Sendable {
   }
 
   @inline(never) private func lockSlowly() {
-    for _ in 0..<100 {
+    for _ in 0..<Self.spins {
       if word.pointee.load(ordering: .relaxed) == 0,
         word.pointee.compareExchange(expected: 0, desired: 1, ordering: .acquiring).exchanged
       {
         return
       }
-      _spinPause()
+      stowage_pause()
     }
     while word.pointee.exchange(2, ordering: .acquiring) != 0 {
       _ = stowage_futex_wait(raw, 2, -1)
@@ -59,7 +59,7 @@ struct FutexLock: @unchecked Sendable {
     UnsafeMutableRawPointer(word).assumingMemoryBound(to: UInt32.self)
   }
 
-  private func _spinPause() { for _ in 0..<8 { _ = word.pointee.load(ordering: .relaxed) } }
+  static let spins = 200
 
   @inline(__always) func withLock<Result, Failure: Error>(_ body: () throws(Failure) -> Result)
     throws(Failure) -> Result
@@ -107,14 +107,16 @@ struct Event: @unchecked Sendable {
 
   var ticket: UInt32 { words.pointee.counter.load(ordering: .acquiring) }
 
-  /// Waits until there was a notification after `ticket` was read, at most `timeout` nanoseconds.
-  func wait(_ ticket: UInt32, timeout: UInt64) {
+  /// Waits until there was a notification after `ticket` was read, at most `timeout` nanoseconds; false when there was
+  /// none.
+  @discardableResult func wait(_ ticket: UInt32, timeout: UInt64) -> Bool {
     words.pointee.sleepers.add(1, ordering: .sequentiallyConsistent)
     if words.pointee.counter.load(ordering: .sequentiallyConsistent) == ticket {
       let word = UnsafeMutableRawPointer(words).assumingMemoryBound(to: UInt32.self)
       _ = stowage_futex_wait(word, ticket, Int64(clamping: timeout))
     }
     words.pointee.sleepers.subtract(1, ordering: .relaxed)
+    return words.pointee.counter.load(ordering: .relaxed) != ticket
   }
 
   /// Wakes every waiter; a system call only when there is one.
@@ -123,8 +125,14 @@ struct Event: @unchecked Sendable {
     if words.pointee.sleepers.load(ordering: .sequentiallyConsistent) != 0 { wake() }
   }
 
-  @inline(never) private func wake() {
+  /// Wakes one waiter, which wakes the next when there is more to do than it can.
+  @inline(__always) func notifyOne() {
+    words.pointee.counter.wrappingAdd(1, ordering: .sequentiallyConsistent)
+    if words.pointee.sleepers.load(ordering: .sequentiallyConsistent) != 0 { wake(1) }
+  }
+
+  @inline(never) private func wake(_ count: Int32 = .max) {
     let word = UnsafeMutableRawPointer(words).assumingMemoryBound(to: UInt32.self)
-    stowage_futex_wake(word, Int32.max)
+    stowage_futex_wake(word, count)
   }
 }
