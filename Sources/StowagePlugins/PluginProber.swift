@@ -46,7 +46,7 @@ public struct PluginProber: Sendable {
         running.append((next, try ProbeChild(file: files[next], helper: helper, trust: trust, limits: limits)))
         next += 1
       }
-      wait(for: running.map(\.child))
+      HelperProcess.wait(for: running.map(\.child.process))
       for (index, child) in running {
         guard let outcome = try progress(of: child, index: index, in: &running) else { continue }
         records[index] = PluginRecord(file: child.file, outcome: outcome)
@@ -67,11 +67,5 @@ public struct PluginProber: Sendable {
       running.removeAll { $0.index == index }
       throw error
     }
-  }
-
-  /// Until something was said, but not long: the end of a process need not close its pipes.
-  private func wait(for children: [ProbeChild]) {
-    var descriptors = children.flatMap(\.descriptors)
-    _ = poll(&descriptors, nfds_t(descriptors.count), 20)
   }
 }
