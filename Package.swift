@@ -71,6 +71,13 @@ let package = Package(
       ],
       swiftSettings: common),
     .target(
+      name: "StowageValidate",
+      dependencies: [
+        "StowageEngine", "StowagePlugins", "CStowageSystem", "CStowageProbe",
+        .product(name: "CStowageTier", package: "plugin-sdk"),
+      ],
+      swiftSettings: common),
+    .target(
       name: "StowageControl",
       dependencies: [
         "StowageEngine", "StowagePlugins", .product(name: "TOMLKit", package: "TOMLKit"),
@@ -84,7 +91,7 @@ let package = Package(
     .executableTarget(
       name: "stowage",
       dependencies: [
-        "StowageEngine", "StowagePlugins", "StowageControl", "StowageTrial", "CStowageProbe",
+        "StowageEngine", "StowagePlugins", "StowageControl", "StowageTrial", "StowageValidate", "CStowageProbe",
         .product(name: "CStowageTier", package: "plugin-sdk"),
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "Logging", package: "swift-log"),
@@ -110,6 +117,9 @@ let package = Package(
       name: "StowagePluginsTests",
       dependencies: ["StowageEngine", "StowagePlugins", "StowageControl", "StowageTestSupport"],
       swiftSettings: common),
+    .testTarget(
+      name: "StowageValidateTests",
+      dependencies: ["StowageValidate", "StowagePlugins", "StowageTestSupport", "stowage"], swiftSettings: common),
     .testTarget(
       name: "StowageFaultTests",
       dependencies: [

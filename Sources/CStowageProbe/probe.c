@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -130,6 +131,8 @@ const char *stowage_file_of_address(const void *address) {
 }
 
 const char *stowage_environment(const char *name) { return secure_getenv(name); }
+
+int stowage_memory_file(const char *name) { return memfd_create(name, MFD_CLOEXEC); }
 
 int stowage_terminal_columns(int descriptor) {
   struct winsize size;

@@ -10,6 +10,8 @@ public enum PluginError: Error, Sendable, Hashable, CustomStringConvertible {
   case unknown(name: String, near: [String], searched: [String])
   /// The plug-in was probed, and cannot be used.
   case unusable(name: String, file: String, status: PluginStatus, reason: String)
+  /// A file that was asked for cannot be written.
+  case output(file: String, reason: String)
   /// Probing itself does not work here; nothing is known of any plug-in.
   case helper(String)
 
@@ -21,10 +23,11 @@ public enum PluginError: Error, Sendable, Hashable, CustomStringConvertible {
         + "; searched \(searched.isEmpty ? "no folder" : searched.joined(separator: ", "))"
     case .unusable(let name, let file, let status, let reason):
       "plug-in '\(name)' is \(status.rawValue): \(file): \(reason)"
+    case .output(let file, let reason): "\(file) cannot be written: \(reason)"
     case .helper(let reason): "cannot probe plug-ins: \(reason)"
     }
   }
 }
 
 /// The text of an errno.
-func errnoText(_ number: Int32) -> String { String(cString: strerror(number)) }
+package func errnoText(_ number: Int32) -> String { String(cString: strerror(number)) }

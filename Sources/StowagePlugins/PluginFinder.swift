@@ -72,6 +72,9 @@ public struct PluginFinder: Sendable {
     try prober.probe([FilePaths.absolute(file)])[0]
   }
 
+  /// The file of this name in the path, without probing; nil if there is none.
+  public func file(named name: String) -> String? { PluginSearch(path).files.first { $0.name == name }?.file }
+
   /// The names in the path, without probing.
   public func names() -> [String] { PluginSearch(path).files.map(\.name).sorted() }
 }

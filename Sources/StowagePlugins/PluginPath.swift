@@ -75,6 +75,13 @@ public enum FilePaths {
     return String(cString: name)
   }
 
+  /// A new, empty folder that only its owner can use, where temporary files go; nil with errno set.
+  package static func temporaryFolder() -> String? {
+    let parent = stowage_environment("TMPDIR").map { String(cString: $0) } ?? "/tmp"
+    var template = Array("\(parent)/stowage-XXXXXX".utf8CString)
+    return mkdtemp(&template).map { String(cString: $0) }
+  }
+
   /// The name after the last slash.
   public static func last(of path: String) -> String {
     path.split(separator: "/").last.map(String.init) ?? path
@@ -87,7 +94,7 @@ public enum FilePaths {
   }
 
   /// The file behind all symbolic links; nil, with errno set, if there is none.
-  static func real(_ path: String) -> String? {
+  package static func real(_ path: String) -> String? {
     guard let name = realpath(path, nil) else { return nil }
     defer { free(name) }
     return String(cString: name)

@@ -144,8 +144,8 @@ import Testing
 
   @Test("usage errors")
   func usage() throws {
-    #expect(try Command.stowage("plugins", "list", "--plugin-path-only").status == 64)
-    #expect(try Command.stowage("plugins", "list", "--probe-timeout", "0").status == 64)
+    #expect(try Command.stowage("plugins", "list", "--plugin-path-only").status == 2)
+    #expect(try Command.stowage("plugins", "list", "--probe-timeout", "0").status == 2)
     #expect(try Command.stowage("__probe").status == 98)
     let version = try Command.stowage("--version")
     #expect(version.status == 0)

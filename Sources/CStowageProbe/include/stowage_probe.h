@@ -43,6 +43,9 @@ const char *_Nullable stowage_file_of_address(const void *_Nonnull address);
 /// getenv, but null in a process that runs with more rights than its user.
 const char *_Nullable stowage_environment(const char *_Nonnull name);
 
+/// A file in memory, closed on exec, to be shared with a child by /proc/PID/fd. -1 with errno set.
+int stowage_memory_file(const char *_Nonnull name);
+
 /// The columns of the terminal behind the descriptor; 0 if it is none.
 int stowage_terminal_columns(int descriptor);
 

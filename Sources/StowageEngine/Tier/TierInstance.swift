@@ -166,8 +166,8 @@ struct TierCalls: @unchecked Sendable {
 }
 
 /// The ABI's result codes, for people.
-enum TierResult {
-  static func name(_ code: Int32) -> String {
+package enum TierResult {
+  package static func name(_ code: Int32) -> String {
     switch code {
     case STOWAGE_OK: "ok"
     case STOWAGE_RETRY: "cannot now (RETRY)"

@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: Apache-2.0
+internal import Foundation
+internal import StowagePlugins
+
+/// A check's process, seen by its parent.
+final class CheckProcess {
+  let check: Check
+  let process: HelperProcess
+  private let order: CheckOrder
+  private let notes: CallNotes
+  private let timeLimit: Duration
+
+  /// - Parameter helper: an executable whose main function calls `CheckHelper.runIfAsked`.
+  init(_ check: Check, _ order: CheckOrder, helper: String, memoryBytes: Int) throws(PluginError) {
+    self.check = check
+    self.order = order
+    guard let notes = CallNotes() else { throw .helper("no memory to share with the helper (memfd_create)") }
+    self.notes = notes
+    timeLimit = check.timeLimit(level: order.level)
+    let encoded: Data
+    do { encoded = try JSONEncoder().encode(order) } catch { throw .helper("the order cannot be written: \(error)") }
+    process = try HelperProcess(
+      program: helper, kind: CheckHelper.kind, argument: CheckHelper.argument,
+      [String(memoryBytes), String(notes.number), String(decoding: encoded, as: UTF8.self)])
+  }
+
+  /// The result, once there is one; the process is gone then.
+  func progress() throws(PluginError) -> CheckResult? {
+    process.readAll()
+    if process.answer.isComplete { return try finish() }
+    if process.answer.isTooLong { return try ended(.crashed, "it wrote more than the answer into its parent's pipe") }
+    if process.hasEnded {
+      process.readAll()
+      return try finish()
+    }
+    let patience = process.greetedAt == nil ? Duration.seconds(30) : timeLimit
+    guard ContinuousClock.now - (process.greetedAt ?? process.startedAt) > patience else { return nil }
+    return try ended(.hung, "no end within \(timeLimit), so its process was killed")
+  }
+
+  private func finish() throws(PluginError) -> CheckResult {
+    let status = process.kill()
+    guard let answer = process.answer.result(CheckAnswer.self) else {
+      if process.answer.isComplete { return result(.crashed, "something else than the check wrote into its pipe", 0) }
+      if status == HelperProtocol.statusNoPipe << 8 {
+        return result(.crashed, "it closed descriptors that are not its own" + process.said, 0)
+      }
+      try greeted(status)
+      return result(.crashed, HelperProcess.text(ofStatus: status) + " before the check's end" + process.said, 0)
+    }
+    return result(answer.outcome, answer.message, answer.evidence)
+  }
+
+  private func ended(_ outcome: CheckOutcome, _ message: String) throws(PluginError) -> CheckResult {
+    let status = process.kill()
+    try greeted(status)
+    return result(outcome, message + process.said, 0)
+  }
+
+  private func greeted(_ status: Int32) throws(PluginError) {
+    guard process.answer.isGreeted else {
+      throw .helper("the helper did not come up (\(HelperProcess.text(ofStatus: status)))" + process.said)
+    }
+  }
+
+  private func result(_ outcome: CheckOutcome, _ message: String, _ evidence: Int) -> CheckResult {
+    CheckResult(
+      id: check.id, group: check.group, outcome: outcome, message: DisplayText.plain(message), evidence: evidence,
+      durationMilliseconds: (ContinuousClock.now - process.startedAt) / .milliseconds(1), lastCall: notes.last,
+      seed: order.seed)
+  }
+}

@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: Apache-2.0
+/// What is asked of one check: on which file, and how.
+public struct CheckOrder: Sendable, Codable {
+  public var file: String
+  public var check: String
+  /// 1 to 10; see `Check.scale`.
+  public var level: Int
+  public var seed: UInt64
+  /// Given by the user, by key. Required ones that are missing are made up where that is possible.
+  public var options: [String: String]
+  /// An empty folder for files that the tier makes; the parent removes it.
+  public var folder: String
+  /// Pages that are real, a file of any kind; nil: those of this process and of programs.
+  public var pages: String?
+
+  public init(
+    file: String, check: String, level: Int = 5, seed: UInt64, options: [String: String] = [:], folder: String,
+    pages: String? = nil
+  ) {
+    self.file = file
+    self.check = check
+    self.level = level
+    self.seed = seed
+    self.options = options
+    self.folder = folder
+    self.pages = pages
+  }
+}
+
+/// One check at work, in the process that belongs to it: what it may use, and where it says what it saw.
+///
+/// Confined to the thread that runs the check, except for `random` of its `fork`s.
+final class CheckRun: @unchecked Sendable {
+  let order: CheckOrder
+  var random: SeededRandom
+  let notes: CallNotes
+  /// Single observations that were as they must be.
+  private(set) var evidence = 0
+  /// What a pass is to say.
+  var summary = ""
+  private let deadline: ContinuousClock.Instant
+
+  init(order: CheckOrder, check: Check, notes: CallNotes) {
+    self.order = order
+    self.notes = notes
+    random = SeededRandom(seed: order.seed)
+    deadline = ContinuousClock.now + check.timeLimit(level: order.level) * 0.5
+  }
+
+  /// A count at level 5, stretched to this run's level; at least 1.
+  func times(_ count: Int) -> Int { max(1, Int(Double(count) * Check.scale(level: order.level))) }
+
+  /// Half of the time that the check may take is over: loops that have seen enough should end.
+  var isLate: Bool { ContinuousClock.now > deadline }
+
+  /// Notes an observation, or ends the check as failed.
+  func expect(_ isSo: Bool, _ otherwise: @autoclosure () -> String) throws {
+    guard isSo else { throw CheckEnd.failed(otherwise()) }
+    evidence += 1
+  }
+
+  /// Ends the check as failed.
+  func fail(_ reason: String) -> any Error { CheckEnd.failed(reason) }
+
+  /// Ends the check as not run: it does not apply, or what it needs is missing.
+  func notRun(_ reason: String) -> any Error { CheckEnd.notRun(reason) }
+
+  /// Ends the check: it is for other tiers.
+  func notApplicable(_ reason: String) -> any Error { CheckEnd.notApplicable(reason) }
+
+  /// Runs the body and puts its end into words.
+  func answer(to check: Check) -> CheckAnswer {
+    do {
+      try check.body(self)
+    } catch CheckEnd.failed(let reason) {
+      return CheckAnswer(outcome: check.isWarning ? .warning : .failed, message: reason, evidence: evidence)
+    } catch CheckEnd.notRun(let reason) {
+      return CheckAnswer(outcome: .notRun, message: reason, evidence: evidence)
+    } catch CheckEnd.notApplicable(let reason) {
+      return CheckAnswer(outcome: .notApplicable, message: reason, evidence: 0)
+    } catch {
+      return CheckAnswer(outcome: .failed, message: "\(error)", evidence: evidence)
+    }
+    // No evidence is never a pass.
+    guard evidence > 0 else { return CheckAnswer(outcome: .notRun, message: "nothing was observed", evidence: 0) }
+    return CheckAnswer(outcome: .passed, message: summary, evidence: evidence)
+  }
+}
+
+/// A small generator that repeats from its seed: SplitMix64 (Steele, Lea, Flood, "Fast Splittable Pseudorandom Number
+/// Generators", 2014).
+struct SeededRandom: RandomNumberGenerator {
+  private var state: UInt64
+
+  init(seed: UInt64) { state = seed }
+
+  mutating func next() -> UInt64 {
+    state &+= 0x9E37_79B9_7F4A_7C15
+    var mixed = state
+    mixed = (mixed ^ (mixed >> 30)) &* 0xBF58_476D_1CE4_E5B9
+    mixed = (mixed ^ (mixed >> 27)) &* 0x94D0_49BB_1331_11EB
+    return mixed ^ (mixed >> 31)
+  }
+
+  /// 0 up to, but not including, `bound`.
+  mutating func below(_ bound: Int) -> Int { Int(next() % UInt64(max(1, bound))) }
+}

@@ -1,0 +1,150 @@
+// SPDX-License-Identifier: Apache-2.0
+internal import Foundation
+internal import Glibc
+public import StowagePlugins
+
+/// All that is known of one file.
+public struct FileValidation: Sendable {
+  public var file: String
+  public var name: String
+  public var level: Int
+  public var seed: UInt64
+  public var results: [CheckResult] = []
+
+  public func count(_ outcome: CheckOutcome) -> Int { results.count { $0.outcome == outcome } }
+
+  /// As an exit status: 0 passed, 1 a check failed, 3 it crashed or hung. A file of which nothing passed has failed.
+  public var status: Int32 {
+    if results.contains(where: { $0.outcome == .crashed || $0.outcome == .hung }) { return 3 }
+    if results.contains(where: { $0.outcome == .failed }) { return 1 }
+    return results.contains { $0.outcome == .passed || $0.outcome == .warning } ? 0 : 1
+  }
+}
+
+/// Runs checks on plug-in files, each check in a process of its own.
+public struct Validator: Sendable {
+  public var level = 5
+  public var seed: UInt64
+  /// Only these; empty: all. Those that they need run too, unreported unless they fail.
+  public var checks: [String] = []
+  public var options: [String: String] = [:]
+  public var pages: String?
+  /// Processes at one time.
+  public var parallel = max(1, min(8, sysconf(Int32(_SC_NPROCESSORS_ONLN))))
+  /// The most data memory of a check's process, in bytes.
+  public var memoryBytes = 2 << 30
+  private let helper: String
+
+  /// - Parameter helper: an executable whose main function calls `CheckHelper.runIfAsked`; nil: this process's own.
+  public init(seed: UInt64, helper: String? = nil) {
+    self.seed = seed
+    self.helper = helper ?? "/proc/self/exe"
+  }
+
+  /// - Parameter report: called with each result as it comes, in no particular order.
+  public func validate(file: String, report: (CheckResult) -> Void = { _ in }) throws(PluginError) -> FileValidation {
+    let name = FilePaths.last(of: file)
+    var validation = FileValidation(
+      file: file, name: name.hasSuffix(".tier.so") ? String(name.dropLast(8)) : name, level: level, seed: seed)
+    var run = ValidationRun(self, file: file, helper: helper)
+    defer { run.end() }
+    validation.results = try run.all(report)
+    return validation
+  }
+
+  /// The checks of this run, with those that they need.
+  var wanted: [Check] {
+    let eligible = CheckList.all.filter { $0.level <= level || checks.contains($0.id) }
+    guard !checks.isEmpty else { return eligible }
+    var ids = Set(checks)
+    for check in CheckList.all.reversed() where ids.contains(check.id) { ids.formUnion(check.needs) }
+    return CheckList.all.filter { ids.contains($0.id) }
+  }
+}
+
+/// The checks on one file under way.
+private struct ValidationRun {
+  let validator: Validator
+  let file: String
+  let helper: String
+  private var results: [String: CheckResult] = [:]
+  private var running: [CheckProcess] = []
+  private var folders: [String] = []
+  private var scopeKnown: [CheckScope: Bool] = [:]
+
+  init(_ validator: Validator, file: String, helper: String) {
+    self.validator = validator
+    self.file = file
+    self.helper = helper
+  }
+
+  mutating func end() {
+    for process in running { process.process.kill() }
+    for folder in folders { try? FileManager.default.removeItem(atPath: folder) }
+  }
+
+  mutating func all(_ report: (CheckResult) -> Void) throws(PluginError) -> [CheckResult] {
+    var waiting = validator.wanted
+    let wanted = waiting
+    while !waiting.isEmpty || !running.isEmpty {
+      while running.count < validator.parallel, let index = waiting.firstIndex(where: isReady) {
+        let check = waiting.remove(at: index)
+        if let missing = check.needs.first(where: { results[$0]?.outcome != .passed && results[$0]?.outcome != .warning }) {
+          keep(notRun(check, "it needs \(missing), which \(word(results[missing]))"), report)
+        } else {
+          try start(check)
+        }
+      }
+      HelperProcess.wait(for: running.map(\.process))
+      try collect(report)
+    }
+    let listed = validator.checks.isEmpty ? wanted : wanted.filter { isListed($0) }
+    return listed.compactMap { results[$0.id] }
+  }
+
+  /// What was not asked for is listed only when it says why what was asked for did not run.
+  private func isListed(_ check: Check) -> Bool {
+    validator.checks.contains(check.id) || results[check.id]?.outcome.isBad == true
+  }
+
+  private func isReady(_ check: Check) -> Bool { check.needs.allSatisfy { results[$0] != nil } }
+
+  private func word(_ result: CheckResult?) -> String {
+    guard let outcome = result?.outcome else { return "does not exist" }
+    return outcome == .notRun ? "was not run" : outcome.rawValue
+  }
+
+  private mutating func start(_ check: Check) throws(PluginError) {
+    guard let folder = FilePaths.temporaryFolder() else {
+      throw .helper("no temporary folder can be made: \(errnoText(errno))")
+    }
+    folders.append(folder)
+    let order = CheckOrder(
+      file: file, check: check.id, level: validator.level, seed: validator.seed, options: validator.options,
+      folder: folder, pages: validator.pages)
+    running.append(try CheckProcess(check, order, helper: helper, memoryBytes: validator.memoryBytes))
+  }
+
+  private mutating func collect(_ report: (CheckResult) -> Void) throws(PluginError) {
+    var left: [CheckProcess] = []
+    for process in running {
+      guard let result = try process.progress() else {
+        left.append(process)
+        continue
+      }
+      keep(result, report)
+    }
+    running = left
+  }
+
+  private mutating func keep(_ result: CheckResult, _ report: (CheckResult) -> Void) {
+    results[result.id] = result
+    report(result)
+  }
+
+  private func notRun(_ check: Check, _ reason: String) -> CheckResult {
+    CheckResult(
+      id: check.id, group: check.group, outcome: .notRun, message: reason, evidence: 0, durationMilliseconds: 0,
+      lastCall: nil, seed: validator.seed)
+  }
+}
