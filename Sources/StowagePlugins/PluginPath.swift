@@ -15,6 +15,8 @@ internal import Glibc
 public struct PluginPath: Sendable, Hashable {
   /// Absolute, each once.
   public var folders: [String]
+  /// Those of `folders` that somebody named: one that is missing is worth a note.
+  public var named: Set<String> = []
 
   public init(folders: [String]) {
     var seen: Set<String> = []
@@ -26,10 +28,12 @@ public struct PluginPath: Sendable, Hashable {
   ///   - explicit: as given on the command line; each may be a list with colons.
   ///   - only: leave out everything else.
   public static func standard(explicit: [String] = [], only: Bool = false) -> PluginPath {
-    PluginPath(
+    var path = PluginPath(
       folders: list(
         explicit: explicit, only: only, environment: environment("STOWAGE_PLUGIN_PATH"),
         executable: FilePaths.ownExecutable(), home: environment("HOME")))
+    path.named = Set(explicit.flatMap(split).map(FilePaths.absolute))
+    return path
   }
 
   /// The list from its parts; kept apart from the process for tests.

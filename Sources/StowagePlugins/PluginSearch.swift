@@ -14,7 +14,7 @@ struct PluginSearch {
       guard let identity = FileIdentity(of: folder) else {
         let isMissing = errno == ENOENT || errno == ENOTDIR
         searched.append(SearchedFolder(path: folder, state: isMissing ? .missing : .unreadable))
-        if !isMissing { noteUnreadable(folder, errno) }
+        if !isMissing || path.named.contains(folder) { noteUnreadable(folder, errno) }
         continue
       }
       guard seen.insert(identity).inserted else { continue }

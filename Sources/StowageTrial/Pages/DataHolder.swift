@@ -69,7 +69,8 @@ private struct HeldData {
       repeat {
         let before = pieces.count
         for file in files {
-          guard heldBytes < budget else { return }
+          // What listing the files took is counted too: a small budget still gets a piece.
+          guard pieces.isEmpty || heldBytes < budget else { return }
           load(file, sharesHold: sharesHold, &generator)
         }
         if pieces.count == before { break }

@@ -140,7 +140,8 @@ private struct PlanDraft {
     let own = persistent.count
     // The helper gives what is missing, and stands in for processes that end meanwhile, were it all of them.
     try topUp()
-    let ofProcesses = "\(grouped(min(own, input.pages))) pages of \(sources.count - (helper == nil ? 0 : 1)) processes"
+    let count = sources.count - (helper == nil ? 0 : 1)
+    let ofProcesses = "\(grouped(min(own, input.pages))) pages of \(count) \(count == 1 ? "process" : "processes")"
     let ofHelper = max(0, min(input.pages, persistent.count) - own)
     notes.append(
       "input: \(ofProcesses)"
