@@ -30,10 +30,10 @@ public final class Store: Sendable {
   deinit { engine.close() }
 
   /// What is questionable about the chain, for people; each a sentence.
-  public var warnings: [String] { engine.plan.warnings }
+  public var warnings: [String] { engine.warnings }
 
   /// The levels' names, "store" first, then the tiers in order.
-  public var levelNames: [String] { engine.plan.levels.map(\.name) }
+  public var levelNames: [String] { engine.levelNames }
 
   /// Stores a page; it is the youngest then.
   ///
@@ -92,6 +92,33 @@ public final class Store: Sendable {
   /// - Parameter level: its place in `levelNames`.
   /// - Throws: `configuration`, `closed`.
   public func setLimit(_ bytes: Int?, level: Int) throws(StoreError) { try engine.setLimit(bytes, level: level) }
+
+  /// Takes a tier into the chain of an open store: by its priority, behind others of the same. Needs
+  /// `StoreConfiguration.isChainChangeable`. Pages go on being served, but for a moment in which the chain is rewritten.
+  /// - Throws: `configuration` when it has no place in this chain (what it says goes for opening a store too), would
+  ///   change what another tier does, or does not open; `unavailable` when calls under way did not end in time, or a
+  ///   flush is under way; `closed`.
+  public func addTier(_ tier: ChainTier) throws(StoreError) { try engine.addTier(tier, after: nil) }
+
+  /// Puts a tier in the place of another, a newer version of a plug-in say: the new one takes in what comes from now on,
+  /// the old one is drained, and decodes what it encoded until nothing of that is left. Call `removeTier` to end it.
+  /// - Throws: as `addTier` and `drainTier`.
+  public func replaceTier(named old: String, with tier: ChainTier) throws(StoreError) {
+    try engine.addTier(tier, after: old)
+    try engine.drainTier(named: old)
+  }
+
+  /// Lets a tier take nothing in any more; what it holds moves down. Not for mandatory tiers.
+  /// - Throws: `configuration` when there is no such tier, or it may not leave; as `addTier`.
+  public func drainTier(named name: String) throws(StoreError) { try engine.drainTier(named: name) }
+
+  /// Drains a tier and, once nothing of what it holds or has encoded is left, closes it and takes it out of the chain.
+  /// - Returns: `.removed`; or `.needed` when, after `timeout`, frames below still need it to be decoded: it stays, takes
+  ///   nothing in, and may be removed later.
+  /// - Throws: as `drainTier`; `full` when what it holds has nowhere to go.
+  public func removeTier(named name: String, timeout: Duration = .seconds(60)) throws(StoreError) -> TierRemoval {
+    try engine.removeTier(named: name, timeout: timeout)
+  }
 
   /// Waits until no level is above its watermark and nothing is under way.
   /// - Returns: false when that did not come about in time.

@@ -19,6 +19,9 @@ public struct StoreConfiguration: Sendable {
   /// How long a put may wait for demotion to make room before it is refused.
   public var putPatience: Duration = .seconds(60)
 
+  /// Whether tiers may come and go while the store is open (`addTier`, `replaceTier`, `removeTier`).
+  public var isChainChangeable = false
+
   public init(memoryLimit: Int) { self.memoryLimit = memoryLimit }
 }
 

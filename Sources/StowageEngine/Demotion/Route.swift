@@ -96,6 +96,7 @@ extension Engine {
       let level = plan.levels[index]
       switch level.role {
       case .frame:
+        guard !level.isLeaving else { continue }
         if isDegraded(index, now) {
           guard !level.isMandatory else { return nil }
           route.skipped |= 1 << UInt64(index)
@@ -130,7 +131,11 @@ extension Engine {
 
   private func chunkCodec(from source: Int, flushing: Bool, now: UInt64) -> Int {
     let raw = Int(FrameRecord.rawCodec)
-    guard source <= plan.lastPageLevel else { return raw }
+    guard source <= plan.lastPageLevel else {
+      // A packing level on its way out hands on what it encoded.
+      let level = plan.levels[source]
+      return level.isLeaving && level.role == .page && !level.isTerminal ? source : raw
+    }
     if flushing { return source == 0 ? raw : source }
     guard let packing = plan.packingLevel else { return raw }
     return isDegraded(packing, now) && source != packing ? raw : packing

@@ -60,7 +60,7 @@ struct EngineState {
 final class Engine: @unchecked Sendable {
   let configuration: StoreConfiguration
   let environment: Environment
-  let plan: ChainPlan
+  let plan: PlanTable
   let pageSize: Int
   let segmentSize: Int
   /// Chunks begin at multiples of this; it makes any place in a segment fit 16 bits.
@@ -83,7 +83,12 @@ final class Engine: @unchecked Sendable {
   /// End-to-end checksums by page index, when they are kept.
   let pageSums: BlockTable?
 
-  private(set) var instances: [TierInstance] = []
+  /// By place in the chain: level - 1. Written as `plan` is.
+  var chain: [ChainTier?]
+  var instances: [TierInstance?] = []
+  var nextEpoch: UInt32 = 1
+  /// Serialises changes of the chain.
+  let chainGate = FutexLock()
   let tierMemory: UnsafeMutablePointer<Atomic<Int>>
   let callers: ContextPool
   let workers: [Context]
@@ -113,7 +118,8 @@ final class Engine: @unchecked Sendable {
     self.configuration = configuration
     self.environment = environment
     self.destructor = destructor
-    plan = setting.plan
+    self.chain = setting.places
+    plan = PlanTable(setting.plan)
     pageSize = configuration.pageSize
     segmentSize = setting.segmentSize
     unit = setting.unit
@@ -141,13 +147,14 @@ final class Engine: @unchecked Sendable {
     tierMemory.initialize(to: Atomic(0))
     (callers, workers, jobSpaces) = try Self.makeContexts(setting, count)
     // Every property has its value from here on: what fails now is freed by `deinit`.
-    instances = try Self.openTiers(chain, configuration, tierMemory)
-    for (index, instance) in instances.enumerated() { calls[index + 1] = instance.calls }
-    try finishOpening(chain, setting)
+    instances = try Self.openTiers(setting.places, configuration, tierMemory)
+    nextEpoch = UInt32(instances.count + 1)
+    for (index, instance) in instances.enumerated() { calls[index + 1] = instance?.calls }
+    try finishOpening(setting)
   }
 
   /// What must be torn down when opening fails part way is closed here too.
-  private func finishOpening(_ chain: [ChainTier], _ setting: Setting) throws(StoreError) {
+  private func finishOpening(_ setting: Setting) throws(StoreError) {
     do {
       for index in 0..<levelCount {
         levels[index].nextID = UInt64(index) << 56 | 1
@@ -156,7 +163,7 @@ final class Engine: @unchecked Sendable {
       for context in workers {
         try prepareWorker(context)
       }
-      ports = try makePorts(chain)
+      ports = try makePorts(setting.places)
       try lock.withLock { () throws(StoreError) in
         try rebalance(force: true)
         try checkRoom()
@@ -177,16 +184,20 @@ final class Engine: @unchecked Sendable {
   }
 
   private static func openTiers(
-    _ chain: [ChainTier], _ configuration: StoreConfiguration, _ total: UnsafeMutablePointer<Atomic<Int>>
-  ) throws(StoreError) -> [TierInstance] {
-    var opened: [TierInstance] = []
-    for (index, tier) in chain.enumerated() {
+    _ places: [ChainTier?], _ configuration: StoreConfiguration, _ total: UnsafeMutablePointer<Atomic<Int>>
+  ) throws(StoreError) -> [TierInstance?] {
+    var opened: [TierInstance?] = []
+    for (index, tier) in places.enumerated() {
+      guard let tier else {
+        opened.append(nil)
+        continue
+      }
       do {
         opened.append(
           try TierInstance(
             tier, pageSize: configuration.pageSize, epoch: UInt32(index + 1), total: total))
       } catch {
-        for instance in opened.reversed() { instance.close() }
+        for instance in opened.reversed() { instance?.close() }
         throw error
       }
     }
@@ -221,7 +232,7 @@ final class Engine: @unchecked Sendable {
         _ = Unmanaged.passRetained(self)
         continue
       }
-      instance.close()
+      instance?.close()
     }
   }
 
@@ -250,5 +261,7 @@ final class Engine: @unchecked Sendable {
     work.deallocate()
     space.deallocate()
     quiet.deallocate()
+    chainGate.deallocate()
+    plan.deallocate()
   }
 }

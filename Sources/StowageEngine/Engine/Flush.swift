@@ -9,13 +9,16 @@ extension Engine {
     guard stowage_thread_owner() != identity else {
       throw .unsupported("flush cannot be called from a destructor: it waits for the thread that runs it")
     }
-    guard let persistent = persistentLevel else {
-      throw .unsupported("the chain has no persistent tier to flush to; add a backing such as a swap file")
-    }
     let until = environment.now() &+ nanoseconds(timeout)
-    lock.withLock {
+    // The chain does not change while a flush is counted.
+    let target = lock.withLock { () -> Int? in
+      guard let persistent = persistentLevel else { return nil }
       state.pointee.flushes += 1
       state.pointee.flushTarget = persistent
+      return persistent
+    }
+    guard let persistent = target else {
+      throw .unsupported("the chain has no persistent tier to flush to; add a backing such as a swap file")
     }
     defer {
       lock.withLock {
@@ -43,7 +46,7 @@ extension Engine {
   }
 
   private var persistentLevel: Int? {
-    instances.firstIndex { $0.table.role == .backing && $0.table.lifetime == .persistent }.map { $0 + 1 }
+    plan.levels.firstIndex { $0.role == .backing && $0.isPersistent && !$0.isLeaving }
   }
 
   private func flushLevel(_ index: Int, until: UInt64, to persistent: Int) throws(StoreError) {
@@ -115,13 +118,18 @@ extension Engine {
     space.notify()
   }
 
-  func setLimit(_ bytes: Int?, level: Int) throws(StoreError) {
+  func setLimit(_ bytes: Int?, level listed: Int) throws(StoreError) {
+    let known = lock.withLock { plan.listed }
+    guard known.indices.contains(listed) else {
+      throw .configuration("there is no level \(listed); the levels are 0 to \(known.count - 1)")
+    }
+    let level = known[listed]
     try refreshCapacity(level)
     lock.lock()
     defer { lock.unlock() }
     guard !state.pointee.isClosing else { throw .closed }
-    guard level >= 0, level < levelCount else {
-      throw .configuration("there is no level \(level); the levels are 0 to \(levelCount - 1)")
+    guard !plan.levels[level].isVacant, !plan.levels[level].isLeaving else {
+      throw .configuration("level \(listed) is leaving the chain; it has no limit to be set")
     }
     if let bytes, bytes < 0 {
       throw .configuration("the limit of '\(plan.levels[level].name)' is \(bytes) bytes, it cannot be negative")
@@ -135,9 +143,9 @@ extension Engine {
   /// Asks a backing anew how many slots it has. Without the lock; a context is held, so that the tier is not closed
   /// meanwhile.
   func refreshCapacity(_ level: Int) throws(StoreError) {
-    guard level > 0, level < ports.count, let port = ports[level] else { return }
     let context = try acquire()
     defer { callers.release(context) }
+    guard level > 0, level < ports.count, let port = ports[level] else { return }
     let total = try port.readCapacity()
     try lock.withLock { () throws(StoreError) in
       guard total != port.slots.total else { return }
@@ -182,6 +190,9 @@ extension Engine {
       return !state.pointee.isClosing
     }
     guard isFirst else { return }
+    // A change of the chain that is under way sees it, and ends.
+    chainGate.lock()
+    defer { chainGate.unlock() }
     work.notify()
     space.notify()
     for thread in threads { thread.join() }

@@ -125,7 +125,7 @@ extension Engine {
     let level = levelIndex(of: place)
     let dropped = DroppedPage(
       handle: Handle(index: index, generation: place.generation), tag: entry.pointee.tag,
-      kind: place.isDiscardable ? .discardable : .persistent, level: level, reason: reason)
+      kind: place.isDiscardable ? .discardable : .persistent, level: plan.listedIndex(of: level), reason: reason)
     levels[level].dropped += 1
     state.pointee.dropCount += 1
     endPage(index, entry)

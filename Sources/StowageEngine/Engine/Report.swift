@@ -12,7 +12,7 @@ extension Engine {
     let health = (0..<levelCount).map { isOpen ? tierHealth($0) : nil }
     lock.lock()
     defer { lock.unlock() }
-    let levels = (0..<levelCount).map { levelStatistics($0, health: health[$0]) }
+    let levels = plan.listed.map { levelStatistics($0, health: health[$0]) }
     let state = state.pointee
     return StoreStatistics(
       levels: levels, pageSize: pageSize, pages: pages.live, discardablePages: state.discardablePages,

@@ -12,13 +12,16 @@ struct Setting {
   let workers: Int
   /// By level, in bytes; nil: automatic.
   let limits: [Int?]
+  /// The chain's places, vacant ones among them.
+  let places: [ChainTier?]
 
   init(_ configuration: StoreConfiguration, _ chain: [ChainTier]) throws(StoreError) {
     let page = configuration.pageSize
     guard page >= 4096, page <= 65536, page & (page - 1) == 0 else {
       throw .configuration("page size \(page) is not a power of two from 4096 to 65536")
     }
-    plan = try ChainPlan(chain)
+    places = Self.places(chain, isChangeable: configuration.isChainChangeable)
+    plan = try ChainPlan(places)
     pageSize = page
     let cores = max(1, sysconf(Int32(_SC_NPROCESSORS_ONLN)))
     workers = configuration.workers ?? min(cores, 16)
@@ -37,7 +40,15 @@ struct Setting {
     }
     let physical = sysconf(Int32(_SC_PHYS_PAGES)) * sysconf(Int32(_SC_PAGESIZE))
     segmentCapacity = min(1 << 21, max(physical, configuration.memoryLimit) / segmentSize) * 2
-    limits = try Self.limits(configuration, chain)
+    limits = try Self.limits(configuration, places)
+  }
+
+  /// A chain that may change has vacant places before, between and behind its tiers, as many as level numbers allow.
+  private static func places(_ chain: [ChainTier], isChangeable: Bool) -> [ChainTier?] {
+    guard isChangeable else { return chain }
+    let each = max(0, min(4, (62 - chain.count) / (chain.count + 1)))
+    let gap = [ChainTier?](repeating: nil, count: each)
+    return gap + chain.flatMap { [$0] + gap }
   }
 
   /// A call takes time: with none given, each would count as failed.
@@ -51,13 +62,13 @@ struct Setting {
     }
   }
 
-  private static func limits(_ configuration: StoreConfiguration, _ chain: [ChainTier])
+  private static func limits(_ configuration: StoreConfiguration, _ chain: [ChainTier?])
     throws(StoreError) -> [Int?]
   {
-    let limits = [configuration.storeLimit] + chain.map(\.limit)
+    let limits = [configuration.storeLimit] + chain.map { $0?.limit }
     for (index, limit) in limits.enumerated() {
       guard let limit, limit < 0 else { continue }
-      let name = index == 0 ? "store" : chain[index - 1].name
+      let name = index == 0 ? "store" : chain[index - 1]?.name ?? ""
       throw .configuration("the limit of '\(name)' is \(limit) bytes, it cannot be negative")
     }
     return limits

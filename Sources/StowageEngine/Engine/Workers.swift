@@ -55,10 +55,12 @@ extension Engine {
       deliver(takePendingDrops())
       return true
     }
-    // With threads only another one that seals idle segments holds it, for a moment.
+    // With threads only another one that seals idle segments holds it, for a moment; or the chain is being changed.
+    var turns = 0
     while !context.pointee.held.compareExchange(expected: 0, desired: 1, ordering: .acquiring).exchanged {
       guard !isManual else { return false }
-      sched_yield()
+      turns += 1
+      if turns < 100 { sched_yield() } else { usleep(200) }
     }
     defer { context.pointee.held.store(0, ordering: .releasing) }
     lock.lock()
@@ -158,22 +160,27 @@ extension Engine {
   }
 
   /// The ports of the chain's backings.
-  func makePorts(_ chain: [ChainTier]) throws(StoreError) -> [BackingPort?] {
+  func makePorts(_ places: [ChainTier?]) throws(StoreError) -> [BackingPort?] {
     var ports: [BackingPort?] = [nil]
-    for (index, tier) in chain.enumerated() {
-      guard tier.table.role == .backing else {
+    for (index, tier) in places.enumerated() {
+      guard let tier, let instance = instances[index] else {
         ports.append(nil)
         continue
       }
-      let hasLower = plan.levels[(index + 2)...].contains { $0.role == .backing }
-      let deadline = nanoseconds(tier.deadline ?? configuration.deadline)
-      ports.append(
-        try BackingPort(
-          level: index + 1, instance: instances[index], pageSize: pageSize, framesMax: framesPerSegment,
-          deadline: deadline, environment: environment, hasLower: hasLower,
-          cleanUp: { [unowned self] request in endLate(request) }))
+      ports.append(try makePort(level: index + 1, tier, instance))
     }
     return ports
+  }
+
+  /// The port of a backing; nil for transforms.
+  func makePort(level: Int, _ tier: ChainTier, _ instance: TierInstance) throws(StoreError) -> BackingPort? {
+    guard tier.table.role == .backing else { return nil }
+    // The order of arrival is kept for a backing that may have to move its frames on.
+    let hasLower = configuration.isChainChangeable || plan.levels[(level + 1)...].contains { $0.role == .backing }
+    return try BackingPort(
+      level: level, instance: instance, pageSize: pageSize, framesMax: framesPerSegment,
+      deadline: nanoseconds(tier.deadline ?? configuration.deadline), environment: environment, hasLower: hasLower,
+      cleanUp: { [unowned self] request in endLate(request) })
   }
 
   /// A request has ended: what it kept is free.

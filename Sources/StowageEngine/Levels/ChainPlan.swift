@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// What each level of a chain does, decided once when the store is opened.
+/// What each level of a chain does, decided when the store is opened and anew when its chain changes.
+///
+/// A chain that may change has vacant places between its tiers, so that a tier that comes or goes moves no other: the
+/// number of a level never changes while it holds anything.
 ///
 /// Pages pass the *page levels* (the store, then every transform down to the last compressor above the first
 /// cipher or backing); there each page is a chunk of its own. Below, *frame levels* and backings hold frames.
@@ -14,7 +17,7 @@ struct ChainPlan: Sendable {
     /// Encodes frames, length preserved.
     case frame
     case backing
-    /// Has no work in this chain.
+    /// Has no work in this chain, or is a vacant place.
     case passedOver
   }
 
@@ -23,6 +26,10 @@ struct ChainPlan: Sendable {
     var role: Role
     var note = ""
     var isTerminal: Bool
+    var isVacant = false
+    /// On its way out of the chain: takes nothing in, decodes what it encoded.
+    var isLeaving = false
+    var isPersistent = false
     var isMandatory = false
     /// A transform that can make chunks smaller.
     var isCompressor = false
@@ -44,24 +51,32 @@ struct ChainPlan: Sendable {
   /// Sidecars of all frame levels together, rounded up to 4 bytes.
   private(set) var sidecarLength = 0
 
-  init(_ chain: [ChainTier]) throws(StoreError) {
+  /// - Parameters:
+  ///   - chain: nil for a vacant place.
+  ///   - leaving: the levels on their way out.
+  ///   - old: the plan that this one follows; levels that stay keep their places in frames' records.
+  init(_ chain: [ChainTier?], leaving: Set<Int> = [], after old: PlanTable? = nil) throws(StoreError) {
     levels = [Level(name: "store", role: .store, isTerminal: true)]
     try Self.checkOrder(chain)
     let firstBoundary =
-      chain.firstIndex { $0.table.isMandatory || $0.table.role == .backing } ?? chain.count
-    let lastCompressor = chain[..<firstBoundary].lastIndex { !$0.table.isLengthPreserving }
+      chain.firstIndex { $0?.table.isMandatory == true || $0?.table.role == .backing } ?? chain.count
+    let lastCompressor = chain[..<firstBoundary].indices.last { index in
+      chain[index]?.table.isLengthPreserving == false && !leaving.contains(index + 1)
+    }
     lastPageLevel = lastCompressor.map { $0 + 1 } ?? 0
     for (index, tier) in chain.enumerated() {
-      levels.append(Self.level(tier, isPage: index < lastPageLevel))
+      let isLeaving = leaving.contains(index + 1)
+      levels.append(Self.level(tier, isPage: index < lastPageLevel || (isLeaving && index < firstBoundary), isLeaving))
     }
     numberCompressors()
-    try placeFrameLevels()
-    choosePacking(chain)
+    try placeFrameLevels(after: old)
+    choosePacking()
     markDiscardPoints(chain)
     collectWarnings()
   }
 
-  private static func checkOrder(_ chain: [ChainTier]) throws(StoreError) {
+  private static func checkOrder(_ places: [ChainTier?]) throws(StoreError) {
+    let chain = places.compactMap(\.self)
     guard chain.count <= 62 else {
       throw .configuration("the chain has \(chain.count) tiers, at most 62 are possible")
     }
@@ -86,14 +101,19 @@ struct ChainPlan: Sendable {
     }
   }
 
-  private static func level(_ tier: ChainTier, isPage: Bool) -> Level {
+  private static func level(_ tier: ChainTier?, isPage: Bool, _ isLeaving: Bool) -> Level {
+    guard let tier else { return Level(name: "", role: .passedOver, isTerminal: true, isVacant: true) }
     let table = tier.table
     var level = Level(name: tier.name, role: .backing, isTerminal: table.access == .terminal)
+    level.isLeaving = isLeaving
+    if isLeaving { level.note = "leaving the chain" }
+    level.isPersistent = table.lifetime == .persistent
     level.isMandatory = table.isMandatory
     level.sidecarLength = table.sidecarLength
     guard table.role == .transform else { return level }
     level.isCompressor = !table.isLengthPreserving
-    level.role = isPage ? .page : level.isCompressor ? .passedOver : .frame
+    let isChunked = isPage && (level.isCompressor || !isLeaving)
+    level.role = isChunked ? .page : level.isCompressor ? .passedOver : .frame
     return level
   }
 
@@ -105,19 +125,30 @@ struct ChainPlan: Sendable {
     }
   }
 
-  private mutating func placeFrameLevels() throws(StoreError) {
-    var count = 0
+  private mutating func placeFrameLevels(after old: PlanTable?) throws(StoreError) {
+    var used: UInt8 = 0
     for index in levels.indices where levels[index].role == .frame {
-      guard count < 8 else {
+      guard let known = old?.levels[index], known.transformBit != 0 else { continue }
+      levels[index].transformBit = known.transformBit
+      levels[index].sidecarOffset = known.sidecarOffset
+      used |= known.transformBit
+    }
+    for index in levels.indices where levels[index].role == .frame && levels[index].transformBit == 0 {
+      guard used != .max else {
         throw .configuration(
           "tier '\(levels[index].name)' is the ninth transform below the last compressor; at most 8 are possible")
       }
-      levels[index].transformBit = 1 << count
+      guard old == nil || levels[index].sidecarLength == 0 else {
+        throw .configuration(
+          "tier '\(levels[index].name)' keeps \(levels[index].sidecarLength) bytes beside each frame, for which an open store has no place; close the store and open it with this tier"
+        )
+      }
+      levels[index].transformBit = 1 << UInt8((~used).trailingZeroBitCount)
+      used |= levels[index].transformBit
       levels[index].sidecarOffset = sidecarLength
       sidecarLength += levels[index].sidecarLength
-      count += 1
     }
-    sidecarLength = (sidecarLength + 3) & ~3
+    sidecarLength = old?.sidecarLength ?? (sidecarLength + 3) & ~3
     for index in levels.indices where levels[index].role == .page && levels[index].sidecarLength > 0 {
       throw .configuration(
         "tier '\(levels[index].name)' keeps \(levels[index].sidecarLength) bytes beside each object, which a compressing level has no place for; a transform with a sidecar must preserve length and stand below the last compressor"
@@ -125,10 +156,10 @@ struct ChainPlan: Sendable {
     }
   }
 
-  private mutating func choosePacking(_ chain: [ChainTier]) {
+  private mutating func choosePacking() {
     guard lastPageLevel > 0 else { return }
     for index in 1..<lastPageLevel
-    where levels[index].role == .page && !levels[index].isTerminal {
+    where levels[index].role == .page && !levels[index].isTerminal && !levels[index].isLeaving {
       levels[index].note = "acts as terminal: another compressor stands below"
     }
     guard !levels[lastPageLevel].isTerminal else { return }
@@ -136,22 +167,22 @@ struct ChainPlan: Sendable {
     levels[lastPageLevel].note = "packs frames"
   }
 
-  private mutating func markDiscardPoints(_ chain: [ChainTier]) {
+  private mutating func markDiscardPoints(_ chain: [ChainTier?]) {
     var marked = false
-    for (index, tier) in chain.enumerated() where tier.isDiscardPoint == true {
+    for (index, tier) in chain.enumerated() where tier?.isDiscardPoint == true {
       levels[index + 1].isDiscardPoint = true
       marked = true
     }
     guard !marked else { return }
     let byDefault =
-      chain.firstIndex { $0.table.isMandatory } ?? chain.firstIndex { $0.table.role == .backing }
-    if let byDefault, chain[byDefault].isDiscardPoint != false {
+      chain.firstIndex { $0?.table.isMandatory == true } ?? chain.firstIndex { $0?.table.role == .backing }
+    if let byDefault, chain[byDefault]?.isDiscardPoint != false {
       levels[byDefault + 1].isDiscardPoint = true
     }
   }
 
   private mutating func collectWarnings() {
-    for index in levels.indices where levels[index].role == .passedOver {
+    for index in levels.indices where levels[index].role == .passedOver && !levels[index].isVacant {
       let above = levels[..<index].last { $0.isMandatory || $0.role == .backing }
       levels[index].note = "passed over: below '\(above?.name ?? "")'"
       warnings.append(

@@ -69,25 +69,33 @@ struct WorkContext: ~Copyable {
   /// Opens the tiers' contexts; not on the data path except the first time.
   mutating func prepare(_ calls: UnsafeMutablePointer<TierCalls?>, use: UInt32) throws(ContextFailure) {
     for level in 1..<max(levelCount, 1) {
-      guard let tier = calls[level], let threadOpen = tier.threadOpen, tiers[level] == nil else { continue }
-      HostTable.clearError()
-      let result = threadOpen(tier.instance, use, &tiers[level])
-      guard result == STOWAGE_OK, tiers[level] != nil else {
-        tiers[level] = nil
-        throw ContextFailure(
-          level: level, reason: "no working context: \(HostTable.lastError()) (\(TierResult.name(result)))")
-      }
+      if let tier = calls[level], tiers[level] == nil { try prepare(level, tier, use: use) }
     }
     prepared.store(true, ordering: .relaxed)
   }
 
-  mutating func close(_ calls: UnsafeMutablePointer<TierCalls?>) {
-    for level in 0..<levelCount {
-      if let context = tiers[level], let tier = calls[level], let threadClose = tier.threadClose {
-        threadClose(tier.instance, context)
-      }
+  /// Opens one tier's context.
+  mutating func prepare(_ level: Int, _ tier: TierCalls, use: UInt32) throws(ContextFailure) {
+    guard let threadOpen = tier.threadOpen else { return }
+    HostTable.clearError()
+    let result = threadOpen(tier.instance, use, &tiers[level])
+    guard result == STOWAGE_OK, tiers[level] != nil else {
       tiers[level] = nil
+      throw ContextFailure(
+        level: level, reason: "no working context: \(HostTable.lastError()) (\(TierResult.name(result)))")
     }
+  }
+
+  /// Ends one tier's context.
+  mutating func close(_ level: Int, _ tier: TierCalls?) {
+    if let context = tiers[level], let tier, let threadClose = tier.threadClose {
+      threadClose(tier.instance, context)
+    }
+    tiers[level] = nil
+  }
+
+  mutating func close(_ calls: UnsafeMutablePointer<TierCalls?>) {
+    for level in 0..<levelCount { close(level, calls[level]) }
     prepared.store(false, ordering: .relaxed)
     canEncode = false
   }

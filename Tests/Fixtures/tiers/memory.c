@@ -3,6 +3,10 @@
 // A backing in memory. Built with -DPERSISTENT it also syncs and keeps a root, with -DMAPPED its slots can be read in
 // place, with -DASYNC it takes requests and ends them on a thread of its own, out of order. It notes every rule that the
 // host breaks, and every write that holds the marker.
+#ifndef PRIORITY
+#define PRIORITY 900
+#endif
+
 #include "test-tier.h"
 
 #include <sys/mman.h>
@@ -287,7 +291,7 @@ static const stowage_tier test_tier = {.magic = STOWAGE_TIER_MAGIC,
                                        .role = STOWAGE_ROLE_BACKING,
                                        .lifetime = LIFETIME,
                                        .access = ACCESS,
-                                       .priority = 900,
+                                       .priority = PRIORITY,
                                        .thread_model = THREADS,
                                        .name = FIXTURE_NAME,
                                        .version = "1.0.0",

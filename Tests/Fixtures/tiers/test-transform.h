@@ -5,6 +5,10 @@
 #ifndef TEST_TRANSFORM_H
 #define TEST_TRANSFORM_H
 
+#ifndef PRIORITY
+#define PRIORITY 500
+#endif
+
 #include "test-tier.h"
 
 #ifndef FLAGS
@@ -97,7 +101,7 @@ static const stowage_tier test_tier = {.magic = STOWAGE_TIER_MAGIC,
                                        .role = STOWAGE_ROLE_TRANSFORM,
                                        .lifetime = STOWAGE_LIFETIME_TRANSIENT,
                                        .access = ACCESS,
-                                       .priority = 500,
+                                       .priority = PRIORITY,
                                        .thread_model = THREADS,
                                        .flags_required = FLAGS,
                                        .name = FIXTURE_NAME,

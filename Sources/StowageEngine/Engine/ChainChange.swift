@@ -1,0 +1,295 @@
+// SPDX-License-Identifier: Apache-2.0
+import CStowageSystem
+import CStowageTier
+import Synchronization
+
+/// How the removal of a tier ended.
+public enum TierRemoval: Sendable, Hashable {
+  case removed
+  /// So many frames in levels below still need the tier to be decoded.
+  case needed(frames: Int)
+}
+
+/// Tiers that come and go while the store is open.
+///
+/// A change is made while every working context is held (so no call into a tier is under way), its last step under the
+/// lock too (so no table is being read): a pause of as long as the longest piece of work under way. Levels keep their numbers; a tier
+/// comes into a vacant place.
+extension Engine {
+  var warnings: [String] { lock.withLock { plan.warnings } }
+  var levelNames: [String] { lock.withLock { plan.listed.map { plan.levels[$0].name } } }
+
+  // MARK: Coming
+
+  /// - Parameter neighbour: the tier right below which it is to stand; nil: by priority.
+  func addTier(_ tier: ChainTier, after neighbour: String?) throws(StoreError) {
+    try guardChange()
+    chainGate.lock()
+    defer { chainGate.unlock() }
+    let place = try vacancy(for: tier, after: neighbour)
+    var changed = chain
+    changed[place] = tier
+    let next = try plan(for: changed, leaving: leaving)
+    let epoch = nextEpoch
+    nextEpoch += 1
+    let instance = try TierInstance(tier, pageSize: pageSize, epoch: epoch, total: tierMemory)
+    do {
+      let port = try makePort(level: place + 1, tier, instance)
+      try paused { () throws(StoreError) in try bring(instance, port, tier, to: place, next) }
+    } catch {
+      instance.close()
+      throw error
+    }
+    work.notify()
+    space.notify()
+  }
+
+  /// With every context held. Takes itself back when a context or the memory is refused.
+  private func bring(_ instance: TierInstance, _ port: BackingPort?, _ tier: ChainTier, to place: Int, _ next: ChainPlan)
+    throws(StoreError)
+  {
+    let level = place + 1
+    let before = try plan(for: chain, leaving: leaving)
+    do throws(StoreError) {
+      try openContexts(level, instance.calls)
+      try atRest { () throws(StoreError) in
+        install(instance, port, tier, at: place, next)
+        do throws(StoreError) {
+          try rebalance(force: true)
+          try checkRoom()
+        } catch {
+          install(nil, nil, nil, at: place, before)
+          try? rebalance(force: true)
+          throw error
+        }
+      }
+    } catch {
+      closeContexts(level, instance.calls)
+      throw error
+    }
+  }
+
+  private func install(_ instance: TierInstance?, _ port: BackingPort?, _ tier: ChainTier?, at place: Int, _ next: ChainPlan) {
+    let level = place + 1
+    chain[place] = tier
+    instances[place] = instance
+    calls[level] = instance?.calls
+    ports[level] = port
+    // Ids are never used twice, also by another tier in this place.
+    let nextID = levels[level].nextID
+    levels[level] = LevelState()
+    levels[level].nextID = nextID
+    levels[level].limitGiven = tier?.limit ?? -1
+    plan.replace(by: next)
+  }
+
+  /// A vacant place between the neighbours that the tier is to have.
+  private func vacancy(for tier: ChainTier, after neighbour: String?) throws(StoreError) -> Int {
+    let above: Int
+    if let neighbour {
+      above = try place(named: neighbour)
+    } else {
+      above = chain.lastIndex { $0.map { $0.table.priority <= tier.table.priority } ?? false } ?? -1
+    }
+    let below = chain[(above + 1)...].firstIndex { $0 != nil } ?? chain.count
+    let vacant = above + 1..<below
+    guard !vacant.isEmpty else {
+      let names = [above >= 0 ? chain[above]?.name : "store", below < chain.count ? chain[below]?.name : nil]
+      throw .configuration(
+        "no place is left in the chain beside \(names.compactMap { $0.map { "'\($0)'" } }.joined(separator: " and ")); remove a tier there, or close the store and open it with the new chain"
+      )
+    }
+    // Right below one of its own priority, as more of these come below it; else in the middle.
+    let isNext = neighbour != nil || (above >= 0 && chain[above]?.table.priority == tier.table.priority)
+    return isNext ? vacant.lowerBound : (vacant.lowerBound + vacant.upperBound) / 2
+  }
+
+  // MARK: Going
+
+  func drainTier(named name: String) throws(StoreError) {
+    try guardChange()
+    chainGate.lock()
+    defer { chainGate.unlock() }
+    try drain(try place(named: name))
+  }
+
+  private func drain(_ place: Int) throws(StoreError) {
+    let level = place + 1
+    guard !plan.levels[level].isLeaving else { return }
+    guard !plan.levels[level].isMandatory else {
+      throw .configuration(
+        "tier '\(plan.levels[level].name)' is mandatory: it is never drained, as what it protects would go on without it")
+    }
+    let next = try plan(for: chain, leaving: leaving.union([level]))
+    try paused { () throws(StoreError) in
+      try atRest { () throws(StoreError) in
+        levels[level].limitGiven = 0
+        plan.replace(by: next)
+        try rebalance(force: true)
+      }
+    }
+    work.notify()
+  }
+
+  func removeTier(named name: String, timeout: Duration) throws(StoreError) -> TierRemoval {
+    try guardChange()
+    chainGate.lock()
+    defer { chainGate.unlock() }
+    let place = try place(named: name)
+    try drain(place)
+    let until = environment.now() &+ nanoseconds(timeout)
+    try waitUntilEmpty(place + 1, until: until)
+    var needed = 0
+    var changed = chain
+    changed[place] = nil
+    let next = try plan(for: changed, leaving: leaving.subtracting([place + 1]))
+    let instance = instances[place]
+    let port = ports[place + 1]
+    try paused { () throws(StoreError) in
+      try atRest { () throws(StoreError) in
+        needed = framesThatNeed(place + 1) + levels[place + 1].segments + levels[place + 1].slots
+        guard needed == 0 else { return }
+        install(nil, nil, nil, at: place, next)
+        try rebalance(force: true)
+      }
+      if needed == 0 { closeContexts(place + 1, instance?.calls) }
+    }
+    guard needed == 0 else { return .needed(frames: needed) }
+    guard port?.shutDown() ?? true else {
+      // A call that has not returned: the tier stays open for ever, as its end will come to this engine.
+      _ = Unmanaged.passRetained(self)
+      return .removed
+    }
+    instance?.close()
+    return .removed
+  }
+
+  private func waitUntilEmpty(_ level: Int, until: UInt64) throws(StoreError) {
+    while true {
+      lock.lock()
+      let ticket = quiet.ticket
+      if holdsSegments(level) { sealIdle(level) }
+      reclaimLimbo()
+      let isEmpty = levels[level].segments == 0 && levels[level].slots == 0
+      let isStuck = isStalled
+      let isClosing = state.pointee.isClosing
+      lock.unlock()
+      guard !isClosing else { throw .closed }
+      if isEmpty { return }
+      guard environment.now() < until else {
+        throw .full(
+          "what '\(plan.levels[level].name)' holds has found no other place in time: \(lock.withLock { fullReason() })")
+      }
+      if isManual {
+        guard step() else { throw .full(lock.withLock { fullReason() }) }
+        continue
+      }
+      if !isStuck { work.notify() }
+      quiet.wait(ticket, timeout: 5_000_000)
+    }
+  }
+
+  /// Frames whose chunks a level encoded, or that went through its transform. With the lock.
+  private func framesThatNeed(_ level: Int) -> Int {
+    let bit = plan.levels[level].transformBit
+    var count = 0
+    for frame in 0..<frames.count {
+      let record = frames.record(FrameIndex(frame)).pointee
+      guard record.count > 0, record.live > 0 || record.pins > 0 || record.flags & FrameRecord.moving != 0 else { continue }
+      if Int(record.codec) == level || record.transforms & bit != 0 { count += 1 }
+    }
+    return count
+  }
+
+  // MARK: Common
+
+  private func guardChange() throws(StoreError) {
+    guard configuration.isChainChangeable else {
+      throw .unsupported("this store was opened with a fixed chain; open it with a chain that may change")
+    }
+    guard stowage_thread_owner() != identity else {
+      throw .unsupported("the chain cannot be changed from a destructor: it waits for the thread that runs it")
+    }
+  }
+
+  private var leaving: Set<Int> { Set(plan.levels.indices.filter { plan.levels[$0].isLeaving }) }
+
+  private func place(named name: String) throws(StoreError) -> Int {
+    guard let place = chain.firstIndex(where: { $0?.name == name }) else {
+      let names = chain.compactMap { $0.map { "'\($0.name)'" } }.joined(separator: ", ")
+      throw .configuration("there is no tier '\(name)' in the chain, which has \(names)")
+    }
+    return place
+  }
+
+  /// The plan of a changed chain, if every tier that stays has the same work in it.
+  private func plan(for changed: [ChainTier?], leaving: Set<Int>) throws(StoreError) -> ChainPlan {
+    let next = try ChainPlan(changed, leaving: leaving, after: plan)
+    for index in next.levels.indices where !plan.levels[index].isVacant && !next.levels[index].isVacant {
+      guard plan.levels[index].role == next.levels[index].role else {
+        throw .configuration(
+          "this change would change what '\(plan.levels[index].name)' does in the chain while it holds pages; close the store and open it with the new chain"
+        )
+      }
+    }
+    return next
+  }
+
+  /// The part of a change during which nobody reads the tables: under the lock, with every context held.
+  private func atRest(_ body: () throws(StoreError) -> Void) throws(StoreError) {
+    lock.lock()
+    defer { lock.unlock() }
+    guard !state.pointee.isClosing else { throw .closed }
+    guard state.pointee.flushes == 0 else {
+      throw .unavailable(tier: "chain", reason: "a flush is under way; try again when it is done")
+    }
+    try body()
+  }
+
+  /// Runs a change while no context is in use: no call into a tier is under way.
+  private func paused(_ body: () throws(StoreError) -> Void) throws(StoreError) {
+    let contexts = (0..<callers.count).map { callers[$0] } + workers
+    var held = 0
+    defer { for context in contexts[..<held] { callers.release(context) } }
+    let patience = contextPatience
+    for context in contexts {
+      var waited: UInt64 = 0
+      while !context.pointee.held.compareExchange(expected: 0, desired: 1, ordering: .acquiring).exchanged {
+        let began = environment.now()
+        callers.waitForRelease()
+        waited &+= max(1, environment.now() &- began)
+        guard !lock.withLock({ state.pointee.isClosing }) else { throw .closed }
+        guard waited < patience else {
+          throw .unavailable(tier: "chain", reason: "calls under way did not end in time; try again")
+        }
+      }
+      held += 1
+    }
+    try body()
+  }
+
+  /// The longest that a call into a backing may take, and some.
+  private var contextPatience: UInt64 {
+    let deadlines = chain.compactMap { $0 }.map { nanoseconds($0.deadline ?? configuration.deadline) }
+    return (deadlines.max() ?? 0) &+ 5_000_000_000
+  }
+
+  /// A level's contexts where the other levels have theirs.
+  private func openContexts(_ level: Int, _ calls: TierCalls) throws(StoreError) {
+    let contexts = (0..<callers.count).map { callers[$0] } + workers
+    for context in contexts where context.pointee.isPrepared {
+      let use = context.pointee.isWorker || context.pointee.canEncode
+        ? UInt32(STOWAGE_CONTEXT_ENCODE | STOWAGE_CONTEXT_DECODE) : UInt32(STOWAGE_CONTEXT_DECODE)
+      do throws(ContextFailure) {
+        try context.pointee.prepare(level, calls, use: use)
+      } catch {
+        throw .configuration("the tier cannot be used: \(error.reason)")
+      }
+    }
+  }
+
+  private func closeContexts(_ level: Int, _ calls: TierCalls?) {
+    let contexts = (0..<callers.count).map { callers[$0] } + workers
+    for context in contexts { context.pointee.close(level, calls) }
+  }
+}
