@@ -12,6 +12,7 @@ enum EntryPoint {
   static func main() {
     ProbeHelper.runIfAsked()
     CheckHelper.runIfAsked()
+    BenchHelper.runIfAsked()
     DataHolder.runIfAsked()
     TierLog.install()
     run()

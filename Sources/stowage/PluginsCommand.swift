@@ -9,6 +9,7 @@ struct PluginsCommand: ParsableCommand {
     commandName: "plugins", abstract: "Show the plug-ins that are there.",
     subcommands: [
       PluginsListCommand.self, PluginsInfoCommand.self, PluginsValidateCommand.self, PluginsChecksCommand.self,
+      PluginsBenchCommand.self,
     ], defaultSubcommand: PluginsListCommand.self)
 }
 
