@@ -5,7 +5,7 @@ import CStowageTier
 /// take, peek, touch and discard.
 ///
 /// A load is optimistic: the place is read under the lock, the page is decoded without it, and what ends or moves the
-/// page compares the place again. So a page is given back by exactly one take, with the contents that it had when that
+/// page compares the place again, and that it is still the same use of it. So a page is given back by exactly one take, with the contents that it had when that
 /// take ended it.
 extension Engine {
   /// How one attempt to load ended.
@@ -19,8 +19,7 @@ extension Engine {
 
   func take(_ handle: Handle, into page: UnsafeMutableRawPointer) throws(StoreError) -> UInt64 {
     let context = try acquire()
-    // The mark stays until the place was compared: meanwhile no segment is reused, so an equal place has the same
-    // contents.
+    // The mark stays until the place was compared: meanwhile no segment is reused.
     defer {
       endReading(context)
       callers.release(context)
@@ -32,6 +31,7 @@ extension Engine {
         throw lock.withLock { staleOrClosed(handle) }
       }
       let place = entry.pointee.place
+      let origin = origin(place)
       if place.state == .word {
         let word = words.value(Int(place.value))
         let tag = end(handle, entry)
@@ -41,7 +41,7 @@ extension Engine {
       }
       let loaded = load(context, place, into: page)
       lock.lock()
-      guard let entry = pages.find(handle), entry.pointee.place == place else {
+      guard let entry = pages.find(handle), isStill(entry, origin) else {
         lock.unlock()
         continue
       }
@@ -75,6 +75,7 @@ extension Engine {
         throw lock.withLock { staleOrClosed(handle) }
       }
       let (place, tag) = (entry.pointee.place, entry.pointee.tag)
+      let origin = origin(place)
       state.pointee.peekCount += 1
       if place.state == .word {
         let word = words.value(Int(place.value))
@@ -86,7 +87,7 @@ extension Engine {
       let loaded = load(context, place, into: page)
       if case .done = loaded, sum == nil || sum == stowage_hash64(page, pageSize, 0) { return tag }
       lock.lock()
-      guard let entry = pages.find(handle), entry.pointee.place == place else {
+      guard let entry = pages.find(handle), isStill(entry, origin) else {
         lock.unlock()
         continue
       }
@@ -107,16 +108,16 @@ extension Engine {
       guard place.state != .word else { return lock.unlock() }
       let page = context.pointee.pageC
       let sum = storedSum(handle)
-      let sequence = place.state == .pooled ? arena.head(place.segment).pointee.sequence : 0
+      let origin = origin(place)
       let loaded = load(context, place, into: page)
-      // Not kept while waiting for room; a reused segment shows by its sequence.
+      // Not kept while waiting for room; what is used again meanwhile shows by its stamp.
       endReading(context)
       if case .done = loaded, sum == nil || sum == stowage_hash64(page, pageSize, 0) {
-        if try exchange(handle, page, expected: (place, sequence)) { return }
+        if try exchange(handle, page, expected: origin) { return }
         continue
       }
       lock.lock()
-      guard let entry = pages.find(handle), entry.pointee.place == place else {
+      guard let entry = pages.find(handle), isStill(entry, origin) else {
         lock.unlock()
         continue
       }
