@@ -34,7 +34,7 @@ final class BackingPort: @unchecked Sendable {
   private let cleanUp: @Sendable (RequestPointer) -> Void
 
   static let requestCount = 32
-  /// Writes leave so many requests to loads.
+  /// Engine work leaves so many requests to callers' loads.
   private static let keptForLoads = 8
 
   init(
@@ -50,7 +50,7 @@ final class BackingPort: @unchecked Sendable {
     isManual = environment.scheduling == .manual
     self.cleanUp = cleanUp
     slots = try SlotAllocator(total: 0)
-    queue = FrameQueue(isKept: hasLower)
+    queue = try FrameQueue(isKept: hasLower)
     buffers = try Region(byteCount: Self.requestCount * pageSize)
     var made: [RequestPointer] = []
     for _ in 0..<Self.requestCount { made.append(.allocate(capacity: 1)) }
@@ -73,7 +73,7 @@ final class BackingPort: @unchecked Sendable {
     }
     buffers.unmap()
     slots.unmap()
-    queue.deallocate()
+    queue.unmap()
     freeLock.deallocate()
     freed.deallocate()
   }
@@ -114,7 +114,8 @@ final class BackingPort: @unchecked Sendable {
     _ context: Context, slot: UInt64, id: UInt64, discardable: Bool, frame: FrameIndex = .max,
     into page: UnsafeMutableRawPointer
   ) -> (code: Int32, isSetAside: Bool) {
-    guard let request = acquire(keep: 0) else {
+    // Engine work leaves some to callers.
+    guard let request = acquire(keep: context.pointee.isWorker ? Self.keptForLoads : 0) else {
       return (timedOut("no request is free: earlier calls hang"), false)
     }
     request.pointee.frame = frame

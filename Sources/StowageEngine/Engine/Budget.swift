@@ -15,6 +15,7 @@ extension Engine {
     for context in workers { bytes += context.pointee.byteCount }
     for space in jobSpaces { bytes += space.byteCount }
     for port in ports { bytes += port?.bufferBytes ?? 0 }
+    for queue in dropQueues { bytes += queue.byteCount }
     return bytes
   }
 

@@ -77,6 +77,8 @@ final class Engine: @unchecked Sendable {
   let frames: FrameTable
   /// By segment * framesPerSegment: the frames in segments of frame levels.
   let frameOwners: Region
+  /// By level: its frames of discardable pages, where there can be any.
+  let dropQueues: [FrameQueue]
   let levels: UnsafeMutablePointer<LevelState>
   let calls: UnsafeMutablePointer<TierCalls?>
   let state: UnsafeMutablePointer<EngineState>
@@ -130,6 +132,7 @@ final class Engine: @unchecked Sendable {
       byteCount: setting.segmentCapacity * (setting.segmentSize / configuration.pageSize) * 4)
     pageSums =
       configuration.checksEndToEnd ? try BlockTable(stride: 8, capacity: 1 << 31) : nil
+    dropQueues = try Self.makeDropQueues(setting.plan)
     let count = setting.plan.count
     levels = .allocate(capacity: count)
     levels.initialize(repeating: LevelState(), count: count)
@@ -193,6 +196,16 @@ final class Engine: @unchecked Sendable {
     return opened
   }
 
+  private static func makeDropQueues(_ plan: ChainPlan) throws(StoreError) -> [FrameQueue] {
+    var queues: [FrameQueue] = []
+    var passesDiscardPoint = false
+    for level in plan.levels {
+      passesDiscardPoint = passesDiscardPoint || level.isDiscardPoint
+      queues.append(try FrameQueue(isKept: !passesDiscardPoint && (level.role == .frame || level.role == .backing)))
+    }
+    return queues
+  }
+
   private static func makeContexts(_ setting: Setting, _ levels: Int) throws(StoreError)
     -> (ContextPool, [Context], [JobSpace])
   {
@@ -242,6 +255,7 @@ final class Engine: @unchecked Sendable {
     frames.unmap()
     pageSums?.unmap()
     frameOwners.unmap()
+    for queue in dropQueues { queue.unmap() }
     levels.deallocate()
     calls.deinitialize(count: levelCount)
     calls.deallocate()

@@ -23,7 +23,11 @@ extension Engine {
         // Another flush that is still under way needs them.
         guard state.pointee.flushes == 0 else { return }
         state.pointee.flushTarget = 0
-        for index in 0..<levelCount { levels[index].flushBelow = 0 }
+        for index in 0..<levelCount {
+          levels[index].flushBelow = 0
+          levels[index].flushClaimed = 0
+          levels[index].flushLeft = 0
+        }
       }
     }
     // From the top: what a level hands down arrives below before that level's turn.
@@ -47,10 +51,7 @@ extension Engine {
   }
 
   private func flushLevel(_ index: Int, until: UInt64, to persistent: Int) throws(StoreError) {
-    let below = lock.withLock { () -> UInt64 in
-      levels[index].flushBelow = state.pointee.nextSequence
-      return state.pointee.nextSequence
-    }
+    let below = lock.withLock { beginFlush(index) }
     var lastMove = environment.now()
     while true {
       lock.lock()
@@ -81,10 +82,20 @@ extension Engine {
     }
   }
 
+  /// Marks what is at a level now: that is to leave it, what comes later may stay.
+  private func beginFlush(_ index: Int) -> UInt64 {
+    let isInRam = holdsSegments(index)
+    let below = isInRam ? state.pointee.nextSequence : state.pointee.nextFrameID
+    levels[index].flushBelow = below
+    levels[index].flushClaimed = levels[index].claimed
+    levels[index].flushLeft = isInRam ? 0 : levels[index].frames
+    return below
+  }
+
   /// Whether nothing persistent is left of what a level held when its flush began.
   private func isFlushed(_ index: Int, _ below: UInt64) -> Bool {
-    guard holdsSegments(index) else { return levels[index].slots == 0 && state.pointee.jobs == 0 }
-    guard levels[index].claimed == 0 else { return false }
+    guard holdsSegments(index) else { return levels[index].flushLeft == 0 }
+    guard levels[index].flushClaimed == 0 else { return false }
     var segment = levels[index].head
     while segment != noSegment {
       let head = arena.head(segment)

@@ -81,6 +81,7 @@ extension Engine {
     head.pointee.state = .claimed
     levels[index].sealed -= 1
     levels[index].claimed += 1
+    if head.pointee.sequence < levels[index].flushBelow { levels[index].flushClaimed += 1 }
   }
 
   /// Ends a claim: what still holds pages goes back to its place in the order.
@@ -88,6 +89,7 @@ extension Engine {
     let head = arena.head(segment)
     let index = Int(head.pointee.level)
     levels[index].claimed -= 1
+    if head.pointee.sequence < levels[index].flushBelow { levels[index].flushClaimed -= 1 }
     if head.pointee.count == 0, head.pointee.pins == 0 { return toLimbo(segment) }
     let sequence = head.pointee.sequence
     var next = levels[index].head

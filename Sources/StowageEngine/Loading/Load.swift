@@ -309,39 +309,36 @@ extension Engine {
   /// Brings a frame, as it was packed, to the context's `pageA`: read, checked, decoded through its transforms. Without
   /// the lock. `isPinned` is false when the read was set aside: its end takes the pin back.
   func openFrame(_ context: Context, _ view: FrameView) -> (result: Int32, level: Int, isPinned: Bool) {
+    let first = openFrameOnce(context, view)
+    // Damage, whoever finds it, is looked at once more: the second time it counts.
+    guard TierResult.isDamage(first.result), first.isPinned else { return first }
+    return openFrameOnce(context, view)
+  }
+
+  private func openFrameOnce(_ context: Context, _ view: FrameView) -> (result: Int32, level: Int, isPinned: Bool) {
     let level = Int(view.record.level)
     let record = view.record
-    var result = STOWAGE_OK
-    var current = UnsafeRawPointer(context.pointee.pageA)
-    // A mismatch is read once more: the second time it counts.
-    for attempt in 0..<2 {
-      if let port = ports[level] {
-        if let mapped = port.mapped(UInt64(record.position)) {
-          current = mapped
-        } else {
-          let read = port.read(
-            context, slot: UInt64(record.position), id: record.id,
-            discardable: record.isDiscardable, frame: view.frame, into: context.pointee.pageA)
-          // Damage that the tier itself reports is looked at twice, too.
-          if attempt == 0, TierResult.isDamage(read.code), !read.isSetAside { continue }
-          guard read.code == STOWAGE_OK else { return (read.code, level, !read.isSetAside) }
-          current = UnsafeRawPointer(context.pointee.pageA)
-        }
+    var bytes: UnsafeRawPointer
+    if let port = ports[level] {
+      bytes = UnsafeRawPointer(context.pointee.pageA)
+      if let mapped = port.mapped(UInt64(record.position)) {
+        bytes = mapped
       } else {
-        current = UnsafeRawPointer(arena.bytes(record.position / UInt32(framesPerSegment)))
-          + Int(record.position) % framesPerSegment * pageSize
+        let read = port.read(
+          context, slot: UInt64(record.position), id: record.id, discardable: record.isDiscardable, frame: view.frame,
+          into: context.pointee.pageA)
+        guard read.code == STOWAGE_OK else { return (read.code, level, !read.isSetAside) }
       }
-      if checksum(current, pageSize, id: record.id, epoch: epochs(of: record.transforms)) == record.checksum {
-        result = STOWAGE_OK
-        break
-      }
-      HostTable.clearError()
-      result = STOWAGE_CORRUPT
-      if ports[level] == nil, attempt == 0 { break }
+    } else {
+      bytes = UnsafeRawPointer(arena.bytes(record.position / UInt32(framesPerSegment)))
+        + Int(record.position) % framesPerSegment * pageSize
     }
-    guard result == STOWAGE_OK else { return (result, level, true) }
-    let (decoded, failed) = undoTransforms(context, view, current)
-    return (decoded, failed, true)
+    guard checksum(bytes, pageSize, id: record.id, epoch: epochs(of: record.transforms)) == record.checksum else {
+      HostTable.clearError()
+      return (STOWAGE_CORRUPT, level, true)
+    }
+    let (result, failed) = undoTransforms(context, view, bytes)
+    return (result, failed, true)
   }
 
   private func undoTransforms(_ context: Context, _ view: FrameView, _ bytes: UnsafeRawPointer) -> (Int32, Int) {
@@ -378,7 +375,10 @@ extension Engine {
   func unpinFrame(_ frame: FrameIndex) {
     let record = frames.record(frame)
     record.pointee.pins -= 1
-    if record.pointee.pins == 0 { record.pointee.flags &= ~FrameRecord.stuck }
+    if record.pointee.pins == 0, record.pointee.flags & FrameRecord.stuck != 0 {
+      record.pointee.flags &= ~FrameRecord.stuck
+      ports[Int(record.pointee.level)]?.queue.lookAgain()
+    }
     if record.pointee.pins == 0, record.pointee.flags & FrameRecord.dying != 0 {
       record.pointee.flags &= ~FrameRecord.dying
       endFrame(frame)
