@@ -10,12 +10,19 @@ extension Engine {
 
   /// RAM beside pools and tables: codec contexts, scratch pages, work spaces, I/O buffers.
   var workspaceBytes: Int {
-    var bytes = tierMemory.pointee.load(ordering: .relaxed)
+    var bytes = tierMemory
     for index in 0..<callers.count { bytes += callers[index].pointee.byteCount }
     for context in workers { bytes += context.pointee.byteCount }
     for space in jobSpaces { bytes += space.byteCount }
     for port in ports { bytes += port?.bufferBytes ?? 0 }
     for queue in dropQueues { bytes += queue.byteCount }
+    return bytes
+  }
+
+  /// What the tiers have asked the host for.
+  var tierMemory: Int {
+    var bytes = 0
+    for instance in instances { bytes += instance.memoryBytes }
     return bytes
   }
 
@@ -104,7 +111,7 @@ extension Engine {
     let inRam = (0..<levelCount).filter { holdsSegments($0) }.count
     let least = inRam * 2 + Setting.reserve(workers: workers.count)
     // What is still to come: the tables' first blocks, and the codec contexts of a calling thread.
-    let ahead = 4 * 65536 + tierMemory.pointee.load(ordering: .relaxed) / workers.count + pageSize * 3
+    let ahead = 4 * 65536 + tierMemory / workers.count + pageSize * 3
     let bytes = least * segmentSize + tableBytes + workspaceBytes + ahead
     guard state.pointee.memoryLimit >= bytes else {
       throw .configuration(

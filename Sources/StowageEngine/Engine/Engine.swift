@@ -86,7 +86,6 @@ final class Engine: @unchecked Sendable {
   let pageSums: BlockTable?
 
   private(set) var instances: [TierInstance] = []
-  let tierMemory: UnsafeMutablePointer<Atomic<Int>>
   let callers: ContextPool
   let workers: [Context]
   let jobSpaces: [JobSpace]
@@ -140,11 +139,9 @@ final class Engine: @unchecked Sendable {
     calls.initialize(repeating: nil, count: count)
     state = .allocate(capacity: 1)
     state.initialize(to: EngineState(memoryLimit: configuration.memoryLimit))
-    tierMemory = .allocate(capacity: 1)
-    tierMemory.initialize(to: Atomic(0))
     (callers, workers, jobSpaces) = try Self.makeContexts(setting, count)
     // Every property has its value from here on: what fails now is freed by `deinit`.
-    instances = try Self.openTiers(chain, configuration, tierMemory)
+    instances = try Self.openTiers(chain, configuration)
     for (index, instance) in instances.enumerated() { calls[index + 1] = instance.calls }
     try finishOpening(chain, setting)
   }
@@ -160,6 +157,10 @@ final class Engine: @unchecked Sendable {
         try prepareWorker(context)
       }
       ports = try makePorts(chain)
+      for port in ports {
+        guard let port, let total = try port.readCapacity(isOpening: true) else { continue }
+        lock.withLock { port.slots.setTotal(total) }
+      }
       try lock.withLock { () throws(StoreError) in
         try rebalance(force: true)
         try checkRoom()
@@ -180,14 +181,15 @@ final class Engine: @unchecked Sendable {
   }
 
   private static func openTiers(
-    _ chain: [ChainTier], _ configuration: StoreConfiguration, _ total: UnsafeMutablePointer<Atomic<Int>>
+    _ chain: [ChainTier], _ configuration: StoreConfiguration
   ) throws(StoreError) -> [TierInstance] {
     var opened: [TierInstance] = []
     for (index, tier) in chain.enumerated() {
       do {
         opened.append(
           try TierInstance(
-            tier, pageSize: configuration.pageSize, epoch: UInt32(index + 1), total: total))
+            tier, pageSize: configuration.pageSize, epoch: UInt32(index + 1),
+            deadline: nanoseconds(tier.deadline ?? configuration.deadline)))
       } catch {
         for instance in opened.reversed() { instance.close() }
         throw error

@@ -149,7 +149,7 @@ extension Engine {
     guard level > 0, level < ports.count, let port = ports[level] else { return }
     let context = try acquire()
     defer { callers.release(context) }
-    let total = try port.readCapacity()
+    guard let total = try port.readCapacity() else { return }
     try lock.withLock { () throws(StoreError) in
       guard total != port.slots.total else { return }
       port.slots.setTotal(total)

@@ -321,8 +321,10 @@ extension Engine {
     var bytes: UnsafeRawPointer
     if let port = ports[level] {
       bytes = UnsafeRawPointer(context.pointee.pageA)
-      if let mapped = port.mapped(UInt64(record.position)) {
-        bytes = mapped
+      let mapped = port.map(UInt64(record.position), frame: view.frame)
+      guard mapped.code == STOWAGE_OK else { return (mapped.code, level, !mapped.isSetAside) }
+      if let page = mapped.page {
+        bytes = page
       } else {
         let read = port.read(
           context, slot: UInt64(record.position), id: record.id, discardable: record.isDiscardable, frame: view.frame,

@@ -9,7 +9,7 @@ enum {
   HANG_TRIM, HANG_SYNC, SILENT, HANG_CAPACITY, HEALTH_STATE, HANG_MAP, HANG_SUBMIT,
   // What it counts.
   READS = 32, WRITES, SLOTS_WRITTEN, TRIMS, SYNCS, HANGING, VIOLATIONS, OPENS, CLOSES, INSIDE, INSIDE_MOST, DEAD_CALLS,
-  CAPACITIES
+  CAPACITIES, ASKED
 };
 
 #define SLOTS_MAX 65536
@@ -126,9 +126,9 @@ static void wait_while_hung(instance *self, uint32_t operation, uint64_t slot, u
 
 static void wait_for(instance *self, int knob) {
   if (!get(self->control, knob)) return;
-  add(self->control, HANGING, 1);
+  add(self->control, ASKED, 1);
   while (get(self->control, knob)) usleep(500);
-  add(self->control, HANGING, -1);
+  add(self->control, ASKED, -1);
 }
 
 static int32_t perform(instance *self, stowage_request *request) {
