@@ -29,8 +29,8 @@ public final class Store: Sendable {
 
   deinit { engine.close() }
 
-  /// What is questionable about the chain, for people; each a sentence.
-  public var warnings: [String] { engine.plan.warnings }
+  /// What is questionable about the chain and its memory, for people; each a sentence.
+  public var warnings: [String] { engine.warnings }
 
   /// The levels' names, "store" first, then the tiers in order.
   public var levelNames: [String] { engine.plan.levels.map(\.name) }

@@ -31,6 +31,7 @@ struct EngineState {
   var burstUntil: UInt64 = 0
   var nextCapacityCheck: UInt64 = 0
   var isClosing = false
+  var isLockFailureSaid = false
   /// While a flush is under way: the level it goes to.
   var flushTarget = 0
   var flushes = 0
@@ -164,7 +165,10 @@ final class Engine: @unchecked Sendable {
       try lock.withLock { () throws(StoreError) in
         try rebalance(force: true)
         try checkRoom()
+        // So that it shows at once when memory cannot be locked.
+        if configuration.locksMemory { _ = arena.prepareOne() }
       }
+      sayLockFailure()
       if !isManual { startWorkers() }
     } catch {
       closeTiers()

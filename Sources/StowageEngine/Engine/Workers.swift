@@ -69,6 +69,7 @@ extension Engine {
       lock.unlock()
       if wakesPuts { space.notify() }
       quiet.notify()
+      if configuration.locksMemory { sayLockFailure() }
       return false
     }
     state.pointee.jobs += 1
@@ -87,6 +88,7 @@ extension Engine {
     lock.unlock()
     if wakesPuts { self.space.notify() }
     self.quiet.notify()
+    if configuration.locksMemory { sayLockFailure() }
     return true
   }
 

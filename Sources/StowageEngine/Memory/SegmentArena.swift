@@ -145,6 +145,7 @@ struct SegmentArena: @unchecked Sendable {
     while present > target, counts.pointee.free > 0 {
       counts.pointee.free -= 1
       let index = list[counts.pointee.free]
+      if counts.pointee.locks { region.unlock(Int(index) * segmentSize, segmentSize) }
       region.release(Int(index) * segmentSize, segmentSize)
       dormant[counts.pointee.dormant] = index
       counts.pointee.dormant += 1

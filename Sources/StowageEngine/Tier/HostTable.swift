@@ -45,6 +45,9 @@ public enum HostTable {
 
   private static func immortal(_ text: String) -> UnsafePointer<CChar> { UnsafePointer(strdup(text)) }
 
+  /// A line of the engine's own.
+  static func say(_ level: UInt32, _ text: String) { logger.withLock({ $0 })?(level, text) }
+
   private static func log(_ level: UInt32, _ text: UnsafePointer<CChar>, _ length: Int) {
     guard let sink = logger.withLock({ $0 }) else { return }
     let bytes = UnsafeRawBufferPointer(start: text, count: min(length, Int(STOWAGE_MESSAGE_BYTES_MAX)))
