@@ -125,7 +125,7 @@ extension Engine {
   /// The next sparse frame at a level, from where the last search ended. Looks at a bounded number. With the lock.
   private func nextSparse(_ level: Int) -> FrameIndex? {
     let count = frames.count
-    guard count > 0 else { return nil }
+    guard levels[level].sparseFrames > 0 else { return nil }
     for _ in 0..<min(count, 65536) {
       let frame = state.pointee.frameCursor
       state.pointee.frameCursor = Int(frame) + 1 < count ? frame + 1 : 0

@@ -31,6 +31,12 @@ struct EngineState {
   var burstUntil: UInt64 = 0
   var nextCapacityCheck: UInt64 = 0
   var isClosing = false
+  /// What the codec contexts of one thread take, at most.
+  var contextBytes = 0
+  /// Contexts of callers: made or being made; and room kept for some that are not made yet.
+  var callerContexts = 0
+  var contextsAhead = 0
+  var wantsContext = false
   var isLockFailureSaid = false
   /// While a flush is under way: the level it goes to.
   var flushTarget = 0
@@ -154,8 +160,11 @@ final class Engine: @unchecked Sendable {
         levels[index].nextID = UInt64(index) << 56 | 1
         levels[index].limitGiven = setting.limits[index] ?? -1
       }
-      for context in workers {
-        try prepareWorker(context)
+      let before = tierMemory
+      for context in workers { try prepareWorker(context) }
+      lock.withLock {
+        state.pointee.contextBytes = (tierMemory - before) / workers.count + pageSize * 3
+        state.pointee.contextsAhead = 1
       }
       ports = try makePorts(chain)
       for port in ports {

@@ -36,8 +36,9 @@ extension Engine {
     }
     let context = try acquire()
     defer { callers.release(context) }
-    do { try prepareToEncode(context) } catch {
-      throw .unavailable(tier: plan.levels[error.level].name, reason: error.reason)
+    // With threads the call is made on one that has a context of its own.
+    guard !isManual || prepareToEncode(context) else {
+      throw .unavailable(tier: plan.levels[persistent].name, reason: "there is no working context for sync now")
     }
     guard let port = ports[persistent] else { return }
     let result = port.sync(context)

@@ -55,7 +55,10 @@ extension Engine {
     let level = levels + Int(record.pointee.level)
     if isSparse(record) { level.pointee.sparseFrames -= 1 }
     record.pointee.live -= 1
-    if isSparse(record) { level.pointee.sparseFrames += 1 }
+    if isSparse(record) {
+      level.pointee.sparseFrames += 1
+      level.pointee.sparseRestUntil = 0
+    }
     level.pointee.pages -= 1
     if place.isDiscardable { level.pointee.discardable -= 1 }
     if record.pointee.live == 0 { endFrame(place.frame) }

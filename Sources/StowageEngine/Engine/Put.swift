@@ -168,7 +168,7 @@ extension Engine {
     let context = try acquire()
     defer { callers.release(context) }
     // A tier without a context to encode with for the moment: the page goes the ordinary way.
-    do { try prepareToEncode(context) } catch { return nil }
+    guard prepareToEncode(context) else { return nil }
     lock.lock()
     let now = environment.now()
     let target = (1..<max(levelCount, 1)).first { index in

@@ -18,7 +18,8 @@ struct LevelState {
   var frames = 0
   /// Frames in slots of which at most three quarters of the chunks live.
   var sparseFrames = 0
-  /// Frame records looked at since a sparse one was found; when all were, the search rests until then.
+  /// Frame records looked at since a sparse one was found; when all were, the search rests until then, or until one more
+  /// is sparse.
   var sparseLooked = 0
   var sparseRestUntil: UInt64 = 0
 

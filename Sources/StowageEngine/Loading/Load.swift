@@ -133,34 +133,6 @@ extension Engine {
     state.pointee.discardCount += 1
   }
 
-  /// A context for a calling thread, with its tiers' contexts opened.
-  @inline(__always) func acquire() throws(StoreError) -> Context {
-    let context = callers.acquire()
-    if !context.pointee.isPrepared { try prepareCaller(context) }
-    return context
-  }
-
-  private func prepareCaller(_ context: Context) throws(StoreError) {
-    guard !lock.withLock({ state.pointee.isClosing }) else {
-      callers.release(context)
-      throw .closed
-    }
-    do {
-      try context.pointee.prepare(calls, use: UInt32(STOWAGE_CONTEXT_DECODE))
-    } catch {
-      callers.release(context)
-      throw .unavailable(tier: plan.levels[error.level].name, reason: error.reason)
-    }
-  }
-
-  /// A store without room for raw pages encodes on the caller's thread: with a context that may.
-  func prepareToEncode(_ context: Context) throws(ContextFailure) {
-    guard !context.pointee.canEncode else { return }
-    context.pointee.close(calls)
-    try context.pointee.prepare(calls, use: UInt32(STOWAGE_CONTEXT_ENCODE | STOWAGE_CONTEXT_DECODE))
-    context.pointee.canEncode = true
-  }
-
   private func storedSum(_ handle: Handle) -> UInt64? {
     pageSums.map { $0.address(Int(handle.index)).load(as: UInt64.self) }
   }
@@ -380,6 +352,7 @@ extension Engine {
     if record.pointee.pins == 0, record.pointee.flags & FrameRecord.stuck != 0 {
       record.pointee.flags &= ~FrameRecord.stuck
       ports[Int(record.pointee.level)]?.queue.lookAgain()
+      levels[Int(record.pointee.level)].sparseRestUntil = 0
     }
     if record.pointee.pins == 0, record.pointee.flags & FrameRecord.dying != 0 {
       record.pointee.flags &= ~FrameRecord.dying
