@@ -25,7 +25,6 @@ typedef struct {
   size_t bytes;
 } context;
 
-static int has(const char *word) { return strstr(FIXTURE_NAME, word) != NULL; }
 static int keeps_length(void) { return has("cipher") || has("swab"); }
 
 // Closed instances are not freed, so that a call on one is seen.
@@ -63,10 +62,8 @@ static int32_t encode(stowage_instance *raw, stowage_context *raw_context, const
     usleep((useconds_t)get(b, ENCODE_DELAY_US));
     add(b, IN_ENCODE, -1);
   }
-  if (get(b, ENCODE_CODE) != 0 && charged(b, ENCODE_CHARGES)) {
-    if (!get(b, SILENT)) say("told to fail encoding");
-    return (int32_t)get(b, ENCODE_CODE);
-  }
+  if (get(b, ENCODE_CODE) != 0 && charged(b, ENCODE_CHARGES))
+    return fail_as(b, ENCODE_CODE, SILENT, "told to fail encoding");
   size_t count = object->length;
   if (keeps_length()) {
     if (room < count) return STOWAGE_TOO_BIG;
@@ -97,10 +94,8 @@ static int32_t decode(stowage_instance *raw, stowage_context *raw_context, const
   block *b = self->control;
   if (is_dead(self)) return STOWAGE_INVALID;
   add(b, DECODES, 1);
-  if (get(b, DECODE_CODE) != 0 && charged(b, DECODE_CHARGES)) {
-    if (!get(b, SILENT)) say("told to fail decoding");
-    return (int32_t)get(b, DECODE_CODE);
-  }
+  if (get(b, DECODE_CODE) != 0 && charged(b, DECODE_CHARGES))
+    return fail_as(b, DECODE_CODE, SILENT, "told to fail decoding");
   if (keeps_length()) {
     if (sidecar) {
       uint64_t hash = sum(input, input_length, object->id);
@@ -156,9 +151,7 @@ static void thread_close(stowage_instance *raw, stowage_context *raw_context) {
 static int32_t health(stowage_instance *raw, stowage_health *health) {
   instance *self = (instance *)raw;
   if (is_dead(self)) return STOWAGE_INVALID;
-  health->state = (uint32_t)get(self->control, HEALTH_STATE);
-  if (health->state > STOWAGE_HEALTH_GOOD) strcpy(health->message, "told to be unwell");
-  return STOWAGE_OK;
+  return tell_health(self->control, HEALTH_STATE, health);
 }
 
 static int32_t tier_open(const stowage_open *arguments, stowage_instance **result) {

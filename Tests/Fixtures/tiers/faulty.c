@@ -34,8 +34,6 @@ __attribute__((visibility("default"))) int faulty_contains(const char *name, con
   return memmem(find_block(name)->memory, room, bytes, count) != NULL;
 }
 
-static int has(const char *word) { return strstr(FIXTURE_NAME, word) != NULL; }
-
 static void enter(instance *self) {
   int64_t inside = add(self->control, INSIDE, 1);
   if (inside > get(self->control, INSIDE_MOST)) set(self->control, INSIDE_MOST, inside);
@@ -62,8 +60,7 @@ static int hangs(instance *self, uint32_t operation, uint64_t slot, uint32_t cou
 }
 
 static int32_t fail(instance *self, int code_knob, const char *text) {
-  if (!get(self->control, SILENT)) say(text);
-  return (int32_t)get(self->control, code_knob);
+  return fail_as(self->control, code_knob, SILENT, text);
 }
 
 static int32_t do_read(instance *self, uint64_t slot, uint32_t count, uint8_t *buffer) {
@@ -205,10 +202,9 @@ static const uint8_t *backing_map(stowage_instance *raw, uint64_t slot) {
 static int32_t tier_health(stowage_instance *raw, stowage_health *health) {
   instance *self = (instance *)raw;
   enter(self);
-  health->state = (uint32_t)get(self->control, HEALTH_STATE);
-  if (health->state > STOWAGE_HEALTH_GOOD) strcpy(health->message, "told to be unwell");
+  int32_t result = tell_health(self->control, HEALTH_STATE, health);
   leave(self);
-  return STOWAGE_OK;
+  return result;
 }
 
 static int32_t backing_root_read(stowage_instance *raw, uint8_t *root, size_t room, size_t *length) {
