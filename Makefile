@@ -3,7 +3,7 @@
 #   make run            builds everything and runs the main job, `stowage trial`
 #   make build          bin/stowage and bin/plugins/*.tier.so
 #   make test           all tests
-#   make test-sanitize  the engine's tests under ThreadSanitizer and AddressSanitizer
+#   make test-sanitize  the engine's tests under ThreadSanitizer and AddressSanitizer; -short: as CI runs them
 #   make bench-cost     the engine's cost beside the bare codec, over real pages
 #   make clean
 SHELL := /bin/bash
@@ -13,7 +13,7 @@ TIERS := lz4 zstd brotli aes-gcm swapfile
 BUILD ?= .build
 SWIFT_BUILD := swift build -c release --scratch-path $(BUILD)
 
-.PHONY: run build test test-sanitize bench-cost requirements clean
+.PHONY: run build test test-sanitize test-sanitize-short bench-cost requirements clean
 
 run: build
 	bin/stowage trial
@@ -31,6 +31,9 @@ test: build
 
 test-sanitize: requirements
 	scripts/test-sanitize
+
+test-sanitize-short: requirements
+	scripts/test-sanitize --short
 
 bench-cost: build
 	$(SWIFT_BUILD) --product engine-cost

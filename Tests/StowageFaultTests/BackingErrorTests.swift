@@ -111,6 +111,32 @@ extension FaultTests {
       #expect(rig.drops.all.isEmpty)
     }
 
+    @Test("a slot of the upper of two backings that cannot be read for now stays; the others go down, tried now and then",
+      arguments: [Code.io, Code.retry])
+    func readErrorBetweenBackings(_ code: Int) throws {
+      let (first, knobs) = faultyBacking("faulty-transient", slots: 100)
+      let (second, _) = faultyBacking()
+      let rig = try Rig([first, second])
+      try rig.put(120)
+      rig.settle()
+      let slots = rig.slots(knobs, of: 100)
+      let oldest = try #require(rig.handles.first { slots[$0] != nil })
+      knobs[.readSlot] = try #require(slots[oldest])
+      knobs[.readCode] = code
+      knobs[.readCharges] = -1
+      for _ in 0..<20 {
+        _ = rig.putUntilFull(most: 10)
+        rig.clock?.advance(6000)
+        rig.settle()
+      }
+      #expect(rig.level(2).pages > 50)
+      #expect(knobs[.reads] < 1000, "\(knobs[.reads]) reads")
+      rig.expectAllRight(except: [oldest])
+      knobs[.readCode] = 0
+      rig.expectTakesAll()
+      #expect(rig.drops.all.isEmpty)
+    }
+
     @Test("the reason of an error is the one of its call, not of an older one")
     func reasonIsFresh() throws {
       let (tier, knobs) = faultyBacking()

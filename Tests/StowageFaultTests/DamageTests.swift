@@ -142,6 +142,31 @@ extension FaultTests {
       rig.expectTakesAll()
     }
 
+    @Test("damage that the upper of two backings reports on the way down: read again, then exactly its page is dropped",
+      arguments: [Code.corrupt, Code.auth, Code.gone], [1, 2])
+    func damageBetweenBackings(_ code: Int, _ charges: Int) throws {
+      let (first, knobs) = faultyBacking("faulty-transient", slots: 100)
+      let (second, _) = faultyBacking()
+      let rig = try Rig([first, second])
+      try rig.put(120)
+      rig.settle()
+      let slots = rig.slots(knobs, of: 100)
+      let oldest = try #require(rig.handles.first { slots[$0] != nil })
+      knobs[.readSlot] = try #require(slots[oldest])
+      knobs[.readCode] = code
+      knobs[.readCharges] = charges
+      try rig.put(200)
+      rig.settle()
+      #expect(knobs[.readCharges] == 0)
+      #expect(rig.level(1).degraded == nil, "\(rig.level(1).degraded ?? "")")
+      #expect(rig.level(2).pages > 0)
+      #expect(rig.drops.all.map(\.handle) == (charges == 1 ? [] : [oldest]))
+      #expect(rig.drops.all.allSatisfy { $0.reason == .unreadable && $0.level == 1 })
+      rig.forget(rig.drops.all.map(\.handle))
+      rig.expectTakesAll()
+      #expect(rig.drops.all.count == charges - 1)
+    }
+
     @Test("a damaged frame costs exactly its pages, the others of the segment stay")
     func damagedFrame() throws {
       let (pack, _) = faultyTransform("pack", limit: 128 << 10)

@@ -138,6 +138,32 @@ extension FaultTests {
       rig.expectTakesAll()
     }
 
+    @Test("a read on the way down that hangs is one call, not ever more; the others go down, and it too in the end",
+      arguments: ["faulty-transient", "faulty-async-transient"])
+    func hangingReadOnTheWayDown(_ form: String) throws {
+      let (first, knobs) = faultyBacking(form, slots: 100)
+      let (second, _) = faultyBacking()
+      let rig = try Rig([first, second], isManual: false)
+      try rig.put(120)
+      rig.settle()
+      let slots = rig.slots(knobs, of: 100)
+      let oldest = try #require(rig.handles.first { slots[$0] != nil })
+      knobs[.hangSlot] = try #require(slots[oldest])
+      knobs[.hangRead] = 1
+      // As many as come by that slot in the order many times.
+      #expect(rig.putUntilFull(most: 1200) == nil)
+      #expect(rig.wait(seconds: 1) { knobs[.hanging] > 1 } == false, "\(knobs[.hanging]) calls hang")
+      #expect(rig.level(2).pages > 1000, "\(rig.whereabouts)")
+      rig.expectAllRight(except: [oldest])
+      knobs[.hangRead] = 0
+      #expect(rig.wait { knobs[.hanging] == 0 && rig.peek(oldest) == .right })
+      try rig.store.flush(timeout: .seconds(5))
+      #expect(rig.level(1).pages == 0)
+      rig.expectTakesAll()
+      #expect(rig.drops.all.isEmpty)
+      #expect(knobs[.violations] == 0)
+    }
+
     @Test("many threads at one hanging slot do not keep the others from being served",
       arguments: ["faulty", "faulty-async"])
     func crowd(_ form: String) throws {

@@ -107,10 +107,8 @@ extension FaultTests {
       rig.settle()
       #expect(wrong.load(ordering: .relaxed) == 0)
       let now = rig.statistics
-      let isWithin = now.ramPeakBytes <= now.memoryLimit + now.memoryLimit / 50
-      withKnownIssue("contexts that callers open later are not reserved", isIntermittent: true) {
-        #expect(isWithin, "\(now.ramPeakBytes) of \(now.memoryLimit)")
-      } when: { contextBytes > 100_000 }
+      let isWithin = now.ramPeakBytes <= now.memoryLimit
+      #expect(isWithin, "\(now.ramPeakBytes) of \(now.memoryLimit)")
       rig.expectTakesAll()
     }
 

@@ -230,17 +230,21 @@ extension FaultTests {
       #expect(rig.drops.all.count == 4)
     }
 
-    @Test("a frame that is not authentic costs exactly its pages")
-    func cipherFindsDamage() throws {
-      let (cipher, knobs) = faultyTransform("cipher")
+    @Test("a frame that is not authentic is read once more; then it costs exactly its pages", arguments: [nil, 0])
+    func cipherFindsDamage(_ limit: Int?) throws {
+      let (cipher, knobs) = faultyTransform("cipher", limit: limit)
       let (backing, _) = faultyBacking()
       let rig = try Rig([cipher, backing])
       try rig.put(300)
       rig.settle()
       knobs[.decodeCode] = Code.auth
       knobs[.decodeCharges] = 1
+      #expect(rig.take(rig.handles[0]) == .right)
+      #expect(knobs[.decodeCharges] == 0)
+      knobs[.decodeCharges] = 2
       let page = rig.handles[0]
       #expect(rig.take(page).isUnreadable)
+      #expect(knobs[.decodeCharges] == 0)
       rig.settle()
       #expect(rig.drops.all.map(\.handle) == [page])
       rig.forget([page])

@@ -29,7 +29,7 @@ public final class Store: Sendable {
 
   deinit { engine.close() }
 
-  /// What is questionable about the chain, for people; each a sentence.
+  /// What is questionable about the chain and its memory, for people; each a sentence.
   public var warnings: [String] { engine.warnings }
 
   /// The levels' names, "store" first, then the tiers in order.

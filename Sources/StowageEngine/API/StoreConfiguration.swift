@@ -14,7 +14,8 @@ public struct StoreConfiguration: Sendable {
   public var locksMemory = false
   /// Keep a checksum of each page from put to take, and check it (8 bytes of RAM a page).
   public var checksEndToEnd = false
-  /// How long one call into a backing may take before it counts as failed, unless the tier has its own.
+  /// How long one call into a backing may take before it counts as failed, unless the tier has its own. As long a call into
+  /// a tier that stands one at a time waits for those before it.
   public var deadline: Duration = .seconds(10)
   /// How long a put may wait for demotion to make room before it is refused.
   public var putPatience: Duration = .seconds(60)
@@ -38,7 +39,7 @@ public struct ChainTier: Sendable {
   /// Discardable pages are dropped when they would enter this level. nil everywhere: at the first
   /// cipher, else the first backing.
   public var isDiscardPoint: Bool?
-  /// For calls into this backing, instead of the store's.
+  /// For calls into this tier, instead of the store's.
   public var deadline: Duration?
 
   public init(_ table: TierTable, name: String? = nil) {

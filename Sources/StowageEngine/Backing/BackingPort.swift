@@ -5,9 +5,9 @@ import Synchronization
 
 /// The engine's way into one backing: slots, requests, deadlines.
 ///
-/// Every call works on buffers of the host's own. A backing that offers the asynchronous form is handed requests; another
-/// one is called on I/O threads, so that a call that hangs takes neither a caller's nor a worker's thread with it. Past
-/// its deadline a request is set aside with its buffer, its slots and its segment until the tier ends it.
+/// Every call works on buffers of the host's own and is made on I/O threads: the plain form of it, or handing the request
+/// to a backing that offers the asynchronous form. So a call that hangs takes neither a caller's nor a worker's thread with
+/// it. Past its deadline a request is set aside with its buffer, its slots and its segment until the tier ends it.
 final class BackingPort: @unchecked Sendable {
   let level: Int
   let name: String
@@ -24,17 +24,20 @@ final class BackingPort: @unchecked Sendable {
   private let freed = Event()
   private var freeList: RequestPointer?
   private var freeCount = 0
-  private var ownExecutor: IOThreads?
-  /// Set once, at open or when the tier's asynchronous form turns out to be unusable.
-  private var executor: IOThreads? { freeLock.withLock { ownExecutor } }
+  /// Nil when scheduling is manual. Set once, at open.
+  private var executor: IOThreads?
+  /// Whether requests are handed over; not any more when the asynchronous form turns out to be unusable.
+  private let submits = Atomic(false)
   private let failure = Guarded("")
   /// One trim at a time: one that hangs does not take ever more slots with it.
   private let isTrimming = Atomic(false)
+  /// One question for the capacity at a time, likewise.
+  private let isAsking = Atomic(false)
   /// Called when a request that was set aside ends.
   private let cleanUp: @Sendable (RequestPointer) -> Void
 
   static let requestCount = 32
-  /// Writes leave so many requests to loads.
+  /// Engine work leaves so many requests to callers' loads.
   private static let keptForLoads = 8
 
   init(
@@ -50,7 +53,7 @@ final class BackingPort: @unchecked Sendable {
     isManual = environment.scheduling == .manual
     self.cleanUp = cleanUp
     slots = try SlotAllocator(total: 0)
-    queue = FrameQueue(isKept: hasLower)
+    queue = try FrameQueue(isKept: hasLower)
     buffers = try Region(byteCount: Self.requestCount * pageSize)
     var made: [RequestPointer] = []
     for _ in 0..<Self.requestCount { made.append(.allocate(capacity: 1)) }
@@ -62,8 +65,8 @@ final class BackingPort: @unchecked Sendable {
       freeList = request
     }
     freeCount = made.count
-    slots.setTotal(try readCapacity())
-    if !isManual, calls.backing?.submit == nil { ownExecutor = try IOThreads(name: name, calls: calls, run: Self.run) }
+    submits.store(calls.backing?.submit != nil, ordering: .relaxed)
+    if !isManual { executor = try IOThreads(name: name, calls: calls, run: Self.run) }
   }
 
   deinit {
@@ -73,7 +76,7 @@ final class BackingPort: @unchecked Sendable {
     }
     buffers.unmap()
     slots.unmap()
-    queue.deallocate()
+    queue.unmap()
     freeLock.deallocate()
     freed.deallocate()
   }
@@ -82,30 +85,45 @@ final class BackingPort: @unchecked Sendable {
   var canTrim: Bool { slots.hasTrimmable && !isTrimming.load(ordering: .relaxed) }
   var bufferBytes: Int { buffers.byteCount + slots.byteCount + queue.byteCount }
 
-  /// Asks the tier how many slots there are. At open, and when slots run out. Without the engine's lock; what comes
-  /// back is for `slots.setTotal`, with it.
-  func readCapacity() throws(StoreError) -> Int {
-    var capacity = stowage_capacity(
-      struct_size: UInt32(MemoryLayout<stowage_capacity>.size), reserved: 0, slots_total: 0)
-    // A tier that is busy with a call that hangs keeps the capacity that it had.
-    guard calls.tryEnter() else { return slots.total }
-    let result = calls.backing.unsafelyUnwrapped.capacity(calls.instance, &capacity)
-    calls.leave()
-    guard result == STOWAGE_OK else {
-      throw .configuration(
-        "tier '\(name)' does not tell its capacity: \(HostTable.lastError()) (\(TierResult.name(result)))")
-    }
-    return Int(min(capacity.slots_total, UInt64(SlotAllocator.capacity)))
-  }
-
   // MARK: Calls. Without the engine's lock.
 
-  /// The page of a slot in place, when the backing is mapped memory.
-  func mapped(_ slot: UInt64) -> UnsafeRawPointer? {
-    guard let map = calls.backing.unsafelyUnwrapped.map else { return nil }
-    calls.enter()
-    defer { calls.leave() }
-    return UnsafeRawPointer(map(calls.instance, slot))
+  /// Asks the tier how many slots there are. At open, and when slots run out. What comes back is for `slots.setTotal`; nil
+  /// when the tier does not answer in time or has not yet answered an earlier question: what was known holds then.
+  func readCapacity(isOpening: Bool = false) throws(StoreError) -> Int? {
+    guard isAsking.compareExchange(expected: false, desired: true, ordering: .acquiring).exchanged else { return nil }
+    let patience = isOpening ? deadline : min(deadline, 1_000_000_000)
+    let asked = ask(IORequest.capacity, slot: 0, frame: .max, patience: patience)
+    // One that is set aside is still asked.
+    if !asked.isSetAside { isAsking.store(false, ordering: .releasing) }
+    if asked.code == STOWAGE_OK { return Int(min(asked.answer, UInt64(SlotAllocator.capacity))) }
+    if asked.code == STOWAGE_RETRY, !isOpening { return nil }
+    throw .configuration("tier '\(name)' does not tell its capacity: \(lastFailure(asked.code))")
+  }
+
+  /// The page of a slot in place, when the backing is mapped memory; nil when this one cannot be had so. RETRY past the
+  /// deadline: the end of the call takes the frame's pin back then.
+  func map(_ slot: UInt64, frame: FrameIndex) -> (code: Int32, page: UnsafeRawPointer?, isSetAside: Bool) {
+    guard calls.backing.unsafelyUnwrapped.map != nil else { return (STOWAGE_OK, nil, false) }
+    let asked = ask(IORequest.map, slot: slot, frame: frame, patience: deadline)
+    return (asked.code, UnsafeRawPointer(bitPattern: UInt(asked.answer)), asked.isSetAside)
+  }
+
+  private func ask(_ question: UInt32, slot: UInt64, frame: FrameIndex, patience: UInt64)
+    -> (code: Int32, answer: UInt64, isSetAside: Bool)
+  {
+    guard let request = acquire(keep: 0, waits: frame != .max) else {
+      return (timedOut("no request is free: earlier calls hang"), 0, false)
+    }
+    request.pointee.frame = frame
+    request.pointee.holder = noSegment
+    request.pointee.slotsKept = false
+    set(request, question, slot: slot, count: 0, buffer: nil, patience: patience)
+    start(nil, request)
+    let result = wait(request)
+    guard result.isDone else { return (result.code, 0, true) }
+    let answer = request.pointee.answer
+    release(request)
+    return (result.code, answer, false)
   }
 
   /// Reads one slot into `page` (aligned to 4096). The tier's result; RETRY past the deadline, with the request set
@@ -114,7 +132,8 @@ final class BackingPort: @unchecked Sendable {
     _ context: Context, slot: UInt64, id: UInt64, discardable: Bool, frame: FrameIndex = .max,
     into page: UnsafeMutableRawPointer
   ) -> (code: Int32, isSetAside: Bool) {
-    guard let request = acquire(keep: 0) else {
+    // Engine work leaves some to callers.
+    guard let request = acquire(keep: context.pointee.isWorker ? Self.keptForLoads : 0) else {
       return (timedOut("no request is free: earlier calls hang"), false)
     }
     request.pointee.frame = frame
@@ -122,7 +141,7 @@ final class BackingPort: @unchecked Sendable {
     request.pointee.slotsKept = false
     request.pointee.objects[0] = object(id, discardable)
     set(request, STOWAGE_OPERATION_READ, slot: slot, count: 1, buffer: request.pointee.buffer)
-    if let refused = start(context, request) { return (refused, false) }
+    start(context, request)
     let result = wait(request)
     guard result.isDone else { return (result.code, true) }
     if result.code == STOWAGE_OK { page.copyMemory(from: request.pointee.buffer, byteCount: pageSize) }
@@ -151,11 +170,7 @@ final class BackingPort: @unchecked Sendable {
         }
         prepareWrite(request, space, first, length, holder, epochs)
         pin(holder)
-        if let refused = start(context, request) {
-          outcome = refused
-          cleanUpRefused(request)
-          break
-        }
+        start(context, request)
         request.pointee.next = nil
         if let last { last.pointee.next = request } else { started = request }
         last = request
@@ -166,13 +181,6 @@ final class BackingPort: @unchecked Sendable {
       if outcome == STOWAGE_OK { outcome = ended }
     }
     return outcome
-  }
-
-  /// The host's pin on the segment is taken back when a request was never taken by the tier.
-  private func cleanUpRefused(_ request: RequestPointer) {
-    request.pointee.slotsKept = false
-    cleanUp(request)
-    release(request)
   }
 
   private func runLength(_ space: JobSpace, _ first: Int, _ count: Int) -> Int {
@@ -254,7 +262,7 @@ final class BackingPort: @unchecked Sendable {
     request.pointee.holder = noSegment
     request.pointee.slotsKept = keeps
     set(request, operation, slot: slot, count: count, buffer: nil)
-    if let refused = start(context, request) { return (refused, false) }
+    start(context, request)
     let result = wait(request)
     if result.isDone { release(request) }
     return (result.code, !result.isDone)
@@ -285,16 +293,16 @@ final class BackingPort: @unchecked Sendable {
   }
 
   private func set(
-    _ request: RequestPointer, _ operation: UInt32, slot: UInt64, count: Int, buffer: UnsafeMutableRawPointer?
+    _ request: RequestPointer, _ operation: UInt32, slot: UInt64, count: Int, buffer: UnsafeMutableRawPointer?,
+    patience: UInt64? = nil
   ) {
     request.pointee.request.operation = operation
     request.pointee.request.slot = slot
     request.pointee.request.slot_count = UInt32(count)
     request.pointee.request.buffer = buffer?.assumingMemoryBound(to: UInt8.self)
     request.pointee.request.objects = operation <= STOWAGE_OPERATION_WRITE ? UnsafePointer(request.pointee.objects) : nil
-    request.pointee.request.deadline_ns = now() &+ deadline
+    request.pointee.request.deadline_ns = now() &+ (patience ?? deadline)
     request.pointee.state.pointee.store(IORequest.pending, ordering: .releasing)
-    request.pointee.started.pointee.store(false, ordering: .relaxed)
   }
 
   private func acquire(keep: Int, waits: Bool = true) -> RequestPointer? {
@@ -324,57 +332,10 @@ final class BackingPort: @unchecked Sendable {
     freed.notify()
   }
 
-  /// Hands a request to the tier. Nil when it was taken; otherwise the code, and the request is released.
-  private func start(_ context: Context, _ request: RequestPointer) -> Int32? {
-    if isManual {
-      Self.run(calls, context.pointee.tiers[level], request)
-      return nil
-    }
-    if let executor {
-      executor.add(request)
-      return nil
-    }
-    return submit(context, request)
-  }
-
-  private func submit(_ context: Context, _ request: RequestPointer) -> Int32? {
-    let until = request.pointee.request.deadline_ns
-    var delay: UInt64 = 100_000
-    while true {
-      var taken: UInt32 = 0
-      var pointer: UnsafeMutablePointer<stowage_request> = UnsafeMutableRawPointer(request)
-        .assumingMemoryBound(to: stowage_request.self)
-      HostTable.clearError()
-      calls.enter()
-      let result = calls.backing.unsafelyUnwrapped.submit.unsafelyUnwrapped(
-        calls.instance, context.pointee.tiers[level], &pointer, 1, &taken)
-      calls.leave()
-      if taken == 1 { return nil }
-      if result == STOWAGE_UNSUPPORTED { return startPlain(request) }
-      guard result == STOWAGE_OK || result == STOWAGE_RETRY, now() &+ delay < until else {
-        noteFailure(HostTable.lastError())
-        let code = result == STOWAGE_OK ? STOWAGE_RETRY : result
-        if request.pointee.holder == noSegment { release(request) }
-        return code
-      }
-      freed.wait(freed.ticket, timeout: delay)
-      delay = min(delay * 2, 10_000_000)
-    }
-  }
-
-  /// The tier has the asynchronous form but cannot use it here: from now on its plain form is called on I/O
-  /// threads.
-  private func startPlain(_ request: RequestPointer) -> Int32? {
-    freeLock.lock()
-    if ownExecutor == nil { ownExecutor = try? IOThreads(name: name, calls: calls, run: Self.run) }
-    let executor = ownExecutor
-    freeLock.unlock()
-    guard let executor else {
-      if request.pointee.holder == noSegment { release(request) }
-      return timedOut("no I/O thread can be started")
-    }
-    executor.add(request)
-    return nil
+  /// Lets the call of a request be made: on an I/O thread, or here when scheduling is manual.
+  private func start(_ context: Context?, _ request: RequestPointer) {
+    if let executor { return executor.add(request) }
+    Self.call(calls, context?.pointee.tiers[level], request)
   }
 
   /// Waits until the request is done or its deadline has passed; then it is set aside.
@@ -409,19 +370,54 @@ final class BackingPort: @unchecked Sendable {
   /// A request that was set aside has ended, on the tier's thread.
   func lateEnd(_ request: RequestPointer) {
     if request.pointee.request.operation == STOWAGE_OPERATION_TRIM { isTrimming.store(false, ordering: .relaxed) }
+    if request.pointee.request.operation == IORequest.capacity { isAsking.store(false, ordering: .releasing) }
     cleanUp(request)
     release(request)
   }
 
-  // MARK: The plain form
+  // MARK: On I/O threads
 
-  /// Calls the plain form and completes the request.
+  /// Makes the call of a request, or hands it over.
   private static func run(_ calls: TierCalls, _ context: OpaquePointer?, _ request: RequestPointer) {
+    let isQuestion = request.pointee.request.operation >= IORequest.firstQuestion
+    let isTaken = !isQuestion && request.pointee.port._withUnsafeGuaranteedRef { $0.submit(context, request) }
+    if !isTaken { call(calls, context, request) }
+  }
+
+  /// Hands a request to a tier with the asynchronous form, which completes it; false when its plain form is to be called.
+  private func submit(_ context: OpaquePointer?, _ request: RequestPointer) -> Bool {
+    guard submits.load(ordering: .relaxed), let submit = calls.backing?.submit else { return false }
+    let until = request.pointee.request.deadline_ns
+    var delay: UInt64 = 100_000
+    while true {
+      var taken: UInt32 = 0
+      var pointer = UnsafeMutableRawPointer(request).assumingMemoryBound(to: stowage_request.self)
+      guard calls.enter() else {
+        Self.complete(request, STOWAGE_RETRY)
+        return true
+      }
+      let result = submit(calls.instance, context, &pointer, 1, &taken)
+      calls.leave()
+      // From here on it may be another call's.
+      if taken == 1 { return true }
+      if result == STOWAGE_UNSUPPORTED {
+        submits.store(false, ordering: .relaxed)
+        return false
+      }
+      guard result == STOWAGE_OK || result == STOWAGE_RETRY, now() &+ delay < until else {
+        Self.complete(request, result == STOWAGE_OK ? STOWAGE_RETRY : result)
+        return true
+      }
+      freed.wait(freed.ticket, timeout: delay)
+      delay = min(delay * 2, 10_000_000)
+    }
+  }
+
+  /// Calls the plain form, or asks, and completes the request.
+  private static func call(_ calls: TierCalls, _ context: OpaquePointer?, _ request: RequestPointer) {
     let backing = calls.backing.unsafelyUnwrapped
-    let raw = UnsafeMutableRawPointer(request).assumingMemoryBound(to: stowage_request.self)
-    let wanted = raw.pointee
-    HostTable.clearError()
-    calls.enter()
+    let wanted = request.pointee.request
+    guard calls.enter() else { return complete(request, STOWAGE_RETRY) }
     let result: Int32
     switch wanted.operation {
     case STOWAGE_OPERATION_READ:
@@ -432,9 +428,23 @@ final class BackingPort: @unchecked Sendable {
         calls.instance, context, wanted.slot, wanted.slot_count, wanted.buffer.unsafelyUnwrapped, wanted.objects)
     case STOWAGE_OPERATION_TRIM:
       result = backing.trim.map { $0(calls.instance, context, wanted.slot, wanted.slot_count) } ?? STOWAGE_UNSUPPORTED
+    case IORequest.capacity:
+      var capacity = stowage_capacity(
+        struct_size: UInt32(MemoryLayout<stowage_capacity>.size), reserved: 0, slots_total: 0)
+      result = backing.capacity(calls.instance, &capacity)
+      request.pointee.answer = capacity.slots_total
+    case IORequest.map:
+      let page = backing.map.flatMap { $0(calls.instance, wanted.slot) }
+      request.pointee.answer = UInt64(UInt(bitPattern: page))
+      result = STOWAGE_OK
     default: result = backing.sync.map { $0(calls.instance, context) } ?? STOWAGE_UNSUPPORTED
     }
     calls.leave()
+    complete(request, result)
+  }
+
+  private static func complete(_ request: RequestPointer, _ result: Int32) {
+    let raw = UnsafeMutableRawPointer(request).assumingMemoryBound(to: stowage_request.self)
     raw.pointee.complete(raw, result)
   }
 }

@@ -10,9 +10,9 @@ struct IORequest {
   var request: stowage_request
   /// The word that a waiter sleeps on.
   let state: UnsafeMutablePointer<Atomic<UInt32>>
-  /// Whether an I/O thread has begun it.
-  let started: UnsafeMutablePointer<Atomic<Bool>>
   var result: Int32 = STOWAGE_OK
+  /// Of a question: a number of slots, or an address.
+  var answer: UInt64 = 0
   /// What the tier said on the thread that ran the call.
   var message: (UInt64, UInt64, UInt64, UInt64, UInt64, UInt64, UInt64, UInt64, UInt64, UInt64, UInt64, UInt64) =
     (0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)
@@ -31,6 +31,11 @@ struct IORequest {
   var queued: UnsafeMutablePointer<IORequest>?
   let port: Unmanaged<BackingPort>
 
+  /// What a tier is asked, as operations of the host's own; requests with them are never handed to a tier.
+  static let firstQuestion: UInt32 = 1000
+  static let capacity = firstQuestion
+  static let map = firstQuestion + 1
+
   static let idle: UInt32 = 0
   static let pending: UInt32 = 1
   static let done: UInt32 = 2
@@ -42,8 +47,6 @@ struct IORequest {
     self.buffer = buffer
     state = .allocate(capacity: 1)
     state.initialize(to: Atomic(Self.idle))
-    started = .allocate(capacity: 1)
-    started.initialize(to: Atomic(false))
     objects = .allocate(capacity: slots)
     objects.initialize(repeating: stowage_object(), count: slots)
     request = stowage_request(
@@ -54,7 +57,6 @@ struct IORequest {
 
   func deallocate() {
     state.deallocate()
-    started.deallocate()
     objects.deallocate()
   }
 

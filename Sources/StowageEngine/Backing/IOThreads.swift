@@ -2,8 +2,8 @@
 import CStowageTier
 import Synchronization
 
-/// Threads that make the plain calls into one backing. A thread whose call hangs is replaced, up to a limit, so that
-/// others are served meanwhile.
+/// Threads that make the calls into one backing. A thread whose call hangs is replaced, up to a limit, so that others are
+/// served meanwhile.
 final class IOThreads: @unchecked Sendable {
   private static let ordinary = 2
   private static let most = 16
@@ -16,7 +16,8 @@ final class IOThreads: @unchecked Sendable {
   private var first: RequestPointer?
   private var last: RequestPointer?
   private var threads: [EngineThread] = []
-  private var stuck = 0
+  /// By thread: the request whose call it makes.
+  private var inCall: [RequestPointer?] = []
   private var isStopping = false
 
   /// - Parameter run: makes the call and completes the request.
@@ -31,7 +32,11 @@ final class IOThreads: @unchecked Sendable {
   }
 
   private func spawn() throws(StoreError) {
-    let thread = try EngineThread("io-\(name)", owner: 0) { [self] in serve() }
+    let number = lock.withLock { () -> Int in
+      inCall.append(nil)
+      return inCall.count - 1
+    }
+    let thread = try EngineThread("io-\(name)", owner: 0) { [self] in serve(number) }
     lock.withLock { threads.append(thread) }
   }
 
@@ -41,25 +46,22 @@ final class IOThreads: @unchecked Sendable {
     if let last { last.pointee.queued = request } else { first = request }
     last = request
     lock.unlock()
-    added.notify()
+    added.notifyOne()
   }
 
   /// A request was set aside: if a thread is in its call, that thread is stuck, and another one takes its place.
   func noteStuck(_ request: RequestPointer) {
-    guard request.pointee.started.pointee.load(ordering: .sequentiallyConsistent) else { return }
-    let canSpawn = lock.withLock { () -> Bool in
-      stuck += 1
-      return threads.count < Self.most
-    }
+    let canSpawn = lock.withLock { inCall.contains(request) && threads.count < Self.most }
     // Without one more thread the others still serve; calls then time out while all hang.
     if canSpawn { try? spawn() }
   }
 
-  private func serve() {
+  private func serve(_ number: Int) {
     let context = openContext()
     defer { if let context { calls.threadClose.unsafelyUnwrapped(calls.instance, context) } }
     while true {
       lock.lock()
+      inCall[number] = nil
       let ticket = added.ticket
       guard let request = first else {
         let stop = isStopping
@@ -70,8 +72,8 @@ final class IOThreads: @unchecked Sendable {
       }
       first = request.pointee.queued
       if first == nil { last = nil }
+      inCall[number] = request
       lock.unlock()
-      request.pointee.started.pointee.store(true, ordering: .sequentiallyConsistent)
       if request.pointee.state.pointee.load(ordering: .sequentiallyConsistent) == IORequest.abandoned {
         // Its deadline passed while it was queued: it is not begun any more.
         giveUp(request)

@@ -105,10 +105,10 @@ extension Engine {
       lock.unlock()
       let opened = openFrame(context, view)
       if opened.result == STOWAGE_OK { returnChunks(context, space, frame, view) }
+      var dropped = dropList(when: TierResult.isDamage(opened.result))
       lock.lock()
       if opened.isPinned { unpinFrame(frame) } else { markStuck(frame) }
       if opened.result != STOWAGE_OK {
-        var dropped: [DroppedPage] = []
         if TierResult.isDamage(opened.result) {
           dropFrame(frame, .unreadable, &dropped)
         } else {
@@ -125,7 +125,7 @@ extension Engine {
   /// The next sparse frame at a level, from where the last search ended. Looks at a bounded number. With the lock.
   private func nextSparse(_ level: Int) -> FrameIndex? {
     let count = frames.count
-    guard count > 0 else { return nil }
+    guard levels[level].sparseFrames > 0 else { return nil }
     for _ in 0..<min(count, 65536) {
       let frame = state.pointee.frameCursor
       state.pointee.frameCursor = Int(frame) + 1 < count ? frame + 1 : 0
@@ -133,8 +133,15 @@ extension Engine {
       if record.pointee.count > 0, Int(record.pointee.level) == level, record.pointee.flags & ~FrameRecord.discardable == 0,
         isSparse(record)
       {
+        levels[level].sparseLooked = 0
         return frame
       }
+    }
+    levels[level].sparseLooked += min(count, 65536)
+    if levels[level].sparseLooked >= count {
+      // Those that there are are on their way, or their reads hang.
+      levels[level].sparseLooked = 0
+      levels[level].sparseRestUntil = environment.now() &+ 50_000_000
     }
     return nil
   }
@@ -172,42 +179,35 @@ extension Engine {
     }
   }
 
-  /// Drops the discardable pages of one segment, or of the frames of a level that have some, to make room.
+  /// Drops the discardable pages of one segment, or the oldest few discardable frames of a level, to make room.
   func dropDiscardable(_ work: Work) {
-    var dropped: [DroppedPage] = []
-    if work.segment != noSegment {
-      let used = Int(arena.head(work.segment).pointee.used)
-      var offset = 0
+    var dropped = dropList(when: true)
+    guard work.segment != noSegment else {
       lock.lock()
-      while offset < used {
+      var count = 0
+      while count < 8, dropped.count <= Self.dropsMax - FrameTable.chunksMax,
+        let frame = dropQueues[work.level].pop({ isThere($0, id: $1, work.level) ? .take : .gone })
+      {
+        dropFrame(frame, .noRoom, &dropped)
+        count += 1
+      }
+      lock.unlock()
+      return deliver(dropped)
+    }
+    let used = Int(arena.head(work.segment).pointee.used)
+    var offset = 0
+    while offset < used {
+      dropped.removeAll(keepingCapacity: true)
+      lock.lock()
+      while offset < used, dropped.count < Self.dropsMax {
         let header = header(work.segment, offset).pointee
         let here = place(work.segment, offset, discardable: true)
-        if pages.entry(header.owner).pointee.place.bare == here {
-          dropped.append(dropPage(header.owner, .noRoom))
-        }
+        if pages.entry(header.owner).pointee.place.bare == here { dropped.append(dropPage(header.owner, .noRoom)) }
         offset += aligned(ChunkHeader.byteCount + codec.length(header.lengthAndID))
       }
-      unclaim(work.segment)
       lock.unlock()
-    } else {
-      lock.lock()
-      dropOldestFrame(work.level, &dropped)
-      lock.unlock()
+      deliver(dropped)
     }
-    deliver(dropped)
-  }
-
-  /// The oldest discardable frame at a level is the one with the lowest id. With the lock.
-  private func dropOldestFrame(_ level: Int, _ dropped: inout [DroppedPage]) {
-    var oldest: FrameIndex?
-    for frame in 0..<FrameIndex(frames.count) {
-      let record = frames.record(frame)
-      guard record.pointee.count > 0, record.pointee.live > 0, Int(record.pointee.level) == level,
-        record.pointee.isDiscardable
-      else { continue }
-      if let found = oldest, frames.record(found).pointee.id < record.pointee.id { continue }
-      oldest = frame
-    }
-    if let oldest { dropFrame(oldest, .noRoom, &dropped) }
+    lock.withLock { unclaim(work.segment) }
   }
 }

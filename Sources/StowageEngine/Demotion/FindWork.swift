@@ -76,8 +76,8 @@ extension Engine {
   }
 
   private func backingWork(_ index: Int, _ burst: Bool, _ now: UInt64) -> Work? {
-    let isFlushed = levels[index].flushBelow > 0 && levels[index].slots > 0
-    guard levels[index].slots > levels[index].high || isFlushed, ports[index]?.queue.isEmpty == false,
+    guard levels[index].slots > levels[index].high || levels[index].flushLeft > 0, !isDegraded(index, now),
+      ports[index]?.queue.hasNext == true,
       let route = frameRoute(from: index, burst: burst, now: now, flushing: false, skipped: 0)
     else { return nil }
     return Work(kind: .moveSlots, level: index, route: route)
@@ -228,7 +228,7 @@ extension Engine {
       let isFull = level.pointee.slots >= level.pointee.high
       guard level.pointee.slots > 0, isFull || !onlyWhenFull else { continue }
       // The few chunks that come back may exceed their level's limit for a moment: they leave as fewer frames.
-      guard level.pointee.sparseFrames > 0, levels[codecLevel].segments < levels[codecLevel].limit + 2 else { continue }
+      guard level.pointee.sparseFrames > 0, now >= level.pointee.sparseRestUntil, levels[codecLevel].segments < levels[codecLevel].limit + 2 else { continue }
       return Work(kind: .compactFrames, level: index)
     }
     return nil
@@ -240,6 +240,7 @@ extension Engine {
     guard state.pointee.discardablePages > 0 else { return nil }
     for index in stride(from: levelCount - 1, through: 0, by: -1) where levels[index].discardable > 0 {
       guard holdsSegments(index), plan.levels[index].role != .frame else {
+        guard dropQueues[index].hasNext else { continue }
         return Work(kind: .dropDiscardable, level: index)
       }
       var segment = oldestDiscardable(index)

@@ -14,12 +14,12 @@ extension Engine {
     let frameCount = Int(arena.head(segment).pointee.used) / pageSize
     var index = 0
     while index < frameCount {
-      var dropped: [DroppedPage] = []
+      var dropped = dropList(when: passesDiscardPoint(from: work.level, to: work.route.target))
       let room = roomForFrames(context, work.route)
       guard room > 0 else { break }
       lock.lock()
       var count = 0
-      while index < frameCount, count < room {
+      while index < frameCount, count < room, dropped.count <= Self.dropsMax - FrameTable.chunksMax {
         let frame = frameOwner(segment, index).pointee
         let address = UnsafeRawPointer(arena.bytes(segment) + index * pageSize)
         index += 1
@@ -42,63 +42,98 @@ extension Engine {
     guard let port = ports[work.level], let hold = lock.withLock({ takeScratch(level: work.level) }) else { return }
     defer { lock.withLock { giveScratch(hold) } }
     let room = roomForFrames(context, work.route)
-    var dropped: [DroppedPage] = []
+    var dropped = dropList(when: passesDiscardPoint(from: work.level, to: work.route.target))
     var count = 0
     lock.lock()
-    while count < min(room, framesPerSegment), let frame = port.queue.pop(where: { isQueued($0, id: $1, work.level) }) {
+    while count < min(room, framesPerSegment), dropped.count <= Self.dropsMax - FrameTable.chunksMax,
+      let frame = port.queue.pop({ verdict($0, id: $1, work.level) })
+    {
       let address = UnsafeRawPointer(arena.bytes(hold) + count * pageSize)
       if take(frame, address, space, count, work, &dropped) { count += 1 }
     }
     lock.unlock()
     if !dropped.isEmpty { deliver(dropped) }
-    guard readBack(context, space, count, port, work) else { return release(space, count, port) }
+    count = readBack(context, space, count, port)
     guard count > 0 else { return }
     if !sendExisting(context, space, &count, work, source: hold, decoded: nil) {
       lock.withLock { for index in 0..<count { requeue(space.outgoing[index], port) } }
     }
   }
 
-  /// Whether a queued frame is still at that level, whole and not on its way. With the lock.
-  func isQueued(_ frame: FrameIndex, id: UInt32, _ level: Int) -> Bool {
+  /// Whether a queued frame is still at that level, and whole. With the lock.
+  func isThere(_ frame: FrameIndex, id: UInt32, _ level: Int) -> Bool {
     let record = frames.record(frame)
     return UInt32(truncatingIfNeeded: record.pointee.id) == id && record.pointee.live > 0
-      && Int(record.pointee.level) == level && record.pointee.flags & FrameRecord.moving == 0
+      && Int(record.pointee.level) == level
+  }
+
+  /// Whether a queued frame can be moved: one that is on its way is queued again when it stays after all, one whose read
+  /// hangs would only let another read hang. With the lock.
+  private func verdict(_ frame: FrameIndex, id: UInt32, _ level: Int) -> FrameQueue.Verdict {
+    let flags = frames.record(frame).pointee.flags
+    guard isThere(frame, id: id, level), flags & FrameRecord.moving == 0 else { return .gone }
+    return flags & FrameRecord.stuck == 0 ? .take : .later
   }
 
   private func requeue(_ sent: Outgoing, _ port: BackingPort) {
-    port.queue.push(sent.frame, id: sent.id) { isQueued($0, id: $1, port.level) }
+    port.queue.push(sent.frame, id: sent.id) { isThere($0, id: $1, port.level) }
   }
 
-  private func readBack(_ context: Context, _ space: JobSpace, _ count: Int, _ port: BackingPort, _ work: Work) -> Bool {
+  /// Reads the frames in hand into their buffers. A damaged one is dropped; when the backing cannot give one now, that one
+  /// and the rest stay. The count of those that were read, at the front.
+  private func readBack(_ context: Context, _ space: JobSpace, _ count: Int, _ port: BackingPort) -> Int {
+    var kept = 0
     for index in 0..<count {
-      let sent = space.outgoing + index
-      let buffer = UnsafeMutableRawPointer(mutating: sent.pointee.address)
-      var result = STOWAGE_OK
-      // A mismatch is read once more; the second time it counts, in `checkFrames`.
-      for _ in 0..<2 {
-        result = port.read(
-          context, slot: UInt64(sent.pointee.position), id: sent.pointee.id,
-          discardable: sent.pointee.isDiscardable, into: buffer
-        ).code
-        guard result == STOWAGE_OK else { break }
-        let sum = checksum(buffer, pageSize, id: sent.pointee.id, epoch: epochs(of: sent.pointee.transforms))
-        if sum == sent.pointee.checksum { break }
-      }
-      guard result == STOWAGE_OK else {
-        lock.withLock { degrade(work.level, port.lastFailure(result)) }
-        return false
+      let sent = space.outgoing[index]
+      let result = readFrame(context, sent, port)
+      if result == STOWAGE_OK {
+        keep(space, index, sent, as: &kept)
+      } else if TierResult.isDamage(result) {
+        dropDamaged(sent)
+      } else {
+        lock.lock()
+        degrade(port.level, port.lastFailure(result))
+        for rest in index..<count {
+          stay(space.outgoing[rest])
+          requeue(space.outgoing[rest], port)
+        }
+        lock.unlock()
+        break
       }
     }
-    return true
+    return kept
   }
 
-  private func release(_ space: JobSpace, _ count: Int, _ port: BackingPort) {
-    lock.withLock {
-      for index in 0..<count {
-        stay(space.outgoing[index])
-        requeue(space.outgoing[index], port)
+  /// Reads one frame, damage once more: the second time it counts. The frame is pinned meanwhile, so that a read that hangs
+  /// is known to, and is not begun again.
+  private func readFrame(_ context: Context, _ sent: Outgoing, _ port: BackingPort) -> Int32 {
+    let buffer = UnsafeMutableRawPointer(mutating: sent.address)
+    var result = STOWAGE_OK
+    for _ in 0..<2 {
+      lock.withLock { frames.record(sent.frame).pointee.pins += 1 }
+      let read = port.read(
+        context, slot: UInt64(sent.position), id: sent.id, discardable: sent.isDiscardable, frame: sent.frame,
+        into: buffer)
+      lock.withLock { if read.isSetAside { markStuck(sent.frame) } else { unpinFrame(sent.frame) } }
+      result = read.code
+      if result == STOWAGE_OK {
+        if checksum(buffer, pageSize, id: sent.id, epoch: epochs(of: sent.transforms)) == sent.checksum { break }
+        HostTable.clearError()
+        result = STOWAGE_CORRUPT
       }
+      guard TierResult.isDamage(result), !read.isSetAside else { break }
     }
+    return result
+  }
+
+  /// Frame `index` of those in hand goes on, with its sidecars, as the next of those that are kept.
+  private func keep(_ space: JobSpace, _ index: Int, _ sent: Outgoing, as kept: inout Int) {
+    space.outgoing[kept] = sent
+    if kept != index, space.sidecarLength > 0 {
+      (space.sidecars + kept * space.sidecarLength).update(
+        from: space.sidecars + index * space.sidecarLength, count: space.sidecarLength)
+    }
+    kept += 1
   }
 
   /// Takes a frame in hand, or drops its pages at a discard point. With the lock.
@@ -122,11 +157,12 @@ extension Engine {
     return true
   }
 
-  /// Drops every live page of a frame. With the lock.
+  /// Drops every live page of a frame, at most `FrameTable.chunksMax`. With the lock.
   func dropFrame(_ frame: FrameIndex, _ reason: DropReason, _ dropped: inout [DroppedPage]) {
     let record = frames.record(frame)
-    let places = (0..<Int(record.pointee.count)).map { frames.place(record, $0).pointee.owner }
-    for (ordinal, owner) in places.enumerated() {
+    // With its last page the frame ends, and its places are others'.
+    for ordinal in 0..<Int(record.pointee.count) where record.pointee.live > 0 {
+      let owner = frames.place(record, ordinal).pointee.owner
       let place = pages.entry(owner).pointee.place
       guard place.state == .framed, place.frame == frame, place.ordinal == ordinal else { continue }
       dropped.append(dropPage(owner, reason))
@@ -175,14 +211,9 @@ extension Engine {
           context, space, index, &sent, work.level, into: arena.bytes(decoded) + index * pageSize)
       }
       if result == STOWAGE_OK {
-        space.outgoing[kept] = sent
-        if kept != index, space.sidecarLength > 0 {
-          (space.sidecars + kept * space.sidecarLength).update(
-            from: space.sidecars + index * space.sidecarLength, count: space.sidecarLength)
-        }
-        kept += 1
+        keep(space, index, sent, as: &kept)
       } else if TierResult.isDamage(result) {
-        dropDamaged(sent, result)
+        dropDamaged(sent)
       } else {
         lock.withLock {
           stay(sent)
@@ -212,8 +243,8 @@ extension Engine {
     return result
   }
 
-  private func dropDamaged(_ sent: Outgoing, _ code: Int32) {
-    var dropped: [DroppedPage] = []
+  private func dropDamaged(_ sent: Outgoing) {
+    var dropped = dropList(when: true)
     lock.lock()
     frames.record(sent.frame).pointee.flags &= ~FrameRecord.moving
     let frame = sent.frame
@@ -268,8 +299,6 @@ extension Engine {
   private func leave(_ record: UnsafeMutablePointer<FrameRecord>, _ level: Int) {
     levels[level].frames -= 1
     guard let port = ports[level] else { return vacateFrameRoom(record.pointee.position) }
-    levels[level].slots -= 1
-    levels[level].liveBytes -= pageSize
-    port.slots.free(Int(record.pointee.position))
+    leaveSlot(record, level, port)
   }
 }

@@ -188,9 +188,13 @@ extension Engine {
     let index = Int(record.pointee.level)
     levels[index].frames += 1
     levels[index].liveBytes += pageSize
+    if record.pointee.isDiscardable {
+      dropQueues[index].push(frame, id: record.pointee.id) { isThere($0, id: $1, index) }
+    }
     if let port = ports[index] {
       levels[index].slots += 1
-      port.queue.push(frame, id: record.pointee.id) { isQueued($0, id: $1, index) }
+      if record.pointee.id < levels[index].flushBelow { levels[index].flushLeft += 1 }
+      port.queue.push(frame, id: record.pointee.id) { isThere($0, id: $1, index) }
       return
     }
     let position = Int(record.pointee.position)

@@ -10,11 +10,19 @@ extension Engine {
 
   /// RAM beside pools and tables: codec contexts, scratch pages, work spaces, I/O buffers.
   var workspaceBytes: Int {
-    var bytes = tierMemory.pointee.load(ordering: .relaxed)
+    var bytes = tierMemory
     for index in 0..<callers.count { bytes += callers[index].pointee.byteCount }
     for context in workers { bytes += context.pointee.byteCount }
     for space in jobSpaces { bytes += space.byteCount }
     for port in ports { bytes += port?.bufferBytes ?? 0 }
+    for queue in dropQueues { bytes += queue.byteCount }
+    return bytes
+  }
+
+  /// What the tiers have asked the host for.
+  var tierMemory: Int {
+    var bytes = 0
+    for instance in instances { bytes += instance?.memoryBytes ?? 0 }
     return bytes
   }
 
@@ -23,7 +31,7 @@ extension Engine {
 
   /// Segments that may be present at all within the limit, tables and workspaces taken off.
   var segmentsAllowed: Int {
-    max(0, (state.pointee.memoryLimit - tableBytes - workspaceBytes) / segmentSize)
+    max(0, (state.pointee.memoryLimit - tableBytes - workspaceBytes - reservedBytes) / segmentSize)
   }
 
   /// Whether a put may take one more segment and leave the reserve untouched.
@@ -32,10 +40,12 @@ extension Engine {
   }
 
   /// Whether the tables may grow by so much; checked before a put makes them.
-  func hasRoomForTables(_ growth: Int) -> Bool {
-    guard growth > 0 else { return true }
+  func hasRoomForTables(_ growth: Int) -> Bool { growth <= 0 || hasRoomBesidePools(growth) }
+
+  /// Whether so much more fits the limit beside the segments in use and the reserve.
+  func hasRoomBesidePools(_ growth: Int) -> Bool {
     let after = (arena.inUse + Setting.reserve(workers: workers.count)) * segmentSize
-    return after + tableBytes + workspaceBytes + growth <= state.pointee.memoryLimit
+    return after + tableBytes + workspaceBytes + reservedBytes + growth <= state.pointee.memoryLimit
   }
 
   /// Works the levels' limits out anew when the tables have grown or a setting changed.
@@ -102,9 +112,8 @@ extension Engine {
   func checkRoom() throws(StoreError) {
     let inRam = (0..<levelCount).filter { holdsSegments($0) }.count
     let least = inRam * 2 + Setting.reserve(workers: workers.count)
-    // What is still to come: the tables' first blocks, and the codec contexts of a calling thread.
-    let ahead = 4 * 65536 + tierMemory.pointee.load(ordering: .relaxed) / workers.count + pageSize * 3
-    let bytes = least * segmentSize + tableBytes + workspaceBytes + ahead
+    // What is still to come: the codec contexts of a calling thread, and the tables' first blocks.
+    let bytes = least * segmentSize + tableBytes + workspaceBytes + reservedBytes + 4 * 65536
     guard state.pointee.memoryLimit >= bytes else {
       throw .configuration(
         "a memory limit of \(state.pointee.memoryLimit) bytes is too little for this chain, whose codecs and buffers take \(workspaceBytes); at least \(bytes) bytes are needed"

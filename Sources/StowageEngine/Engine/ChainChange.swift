@@ -16,7 +16,6 @@ public enum TierRemoval: Sendable, Hashable {
 /// lock too (so no table is being read): a pause of as long as the longest piece of work under way. Levels keep their numbers; a tier
 /// comes into a vacant place.
 extension Engine {
-  var warnings: [String] { lock.withLock { plan.warnings } }
   var levelNames: [String] { lock.withLock { plan.listed.map { plan.levels[$0].name } } }
 
   // MARK: Coming
@@ -32,9 +31,11 @@ extension Engine {
     let next = try plan(for: changed, leaving: leaving)
     let epoch = nextEpoch
     nextEpoch += 1
-    let instance = try TierInstance(tier, pageSize: pageSize, epoch: epoch, total: tierMemory)
+    let instance = try TierInstance(
+      tier, pageSize: pageSize, epoch: epoch, deadline: nanoseconds(tier.deadline ?? configuration.deadline))
     do {
       let port = try makePort(level: place + 1, tier, instance)
+      if let total = try port?.readCapacity(isOpening: true) { port?.slots.setTotal(total) }
       try paused { () throws(StoreError) in try bring(instance, port, tier, to: place, next) }
     } catch {
       instance.close()
@@ -51,14 +52,18 @@ extension Engine {
     let level = place + 1
     let before = try plan(for: chain, leaving: leaving)
     do throws(StoreError) {
-      try openContexts(level, instance.calls)
+      let memory = instance.memoryBytes
+      let contexts = try openContexts(level, instance.calls)
+      let each = contexts > 0 ? (instance.memoryBytes - memory) / contexts : 0
       try atRest { () throws(StoreError) in
         install(instance, port, tier, at: place, next)
+        state.pointee.contextBytes += each
         do throws(StoreError) {
           try rebalance(force: true)
           try checkRoom()
         } catch {
           install(nil, nil, nil, at: place, before)
+          state.pointee.contextBytes -= each
           try? rebalance(force: true)
           throw error
         }
@@ -274,8 +279,9 @@ extension Engine {
     return (deadlines.max() ?? 0) &+ 5_000_000_000
   }
 
-  /// A level's contexts where the other levels have theirs.
-  private func openContexts(_ level: Int, _ calls: TierCalls) throws(StoreError) {
+  /// A level's contexts where the other levels have theirs; how many.
+  private func openContexts(_ level: Int, _ calls: TierCalls) throws(StoreError) -> Int {
+    var count = 0
     let contexts = (0..<callers.count).map { callers[$0] } + workers
     for context in contexts where context.pointee.isPrepared {
       let use = context.pointee.isWorker || context.pointee.canEncode
@@ -285,7 +291,9 @@ extension Engine {
       } catch {
         throw .configuration("the tier cannot be used: \(error.reason)")
       }
+      count += 1
     }
+    return count
   }
 
   private func closeContexts(_ level: Int, _ calls: TierCalls?) {

@@ -31,6 +31,13 @@ struct EngineState {
   var burstUntil: UInt64 = 0
   var nextCapacityCheck: UInt64 = 0
   var isClosing = false
+  /// What the codec contexts of one thread take, at most.
+  var contextBytes = 0
+  /// Contexts of callers: made or being made; and room kept for some that are not made yet.
+  var callerContexts = 0
+  var contextsAhead = 0
+  var wantsContext = false
+  var isLockFailureSaid = false
   /// While a flush is under way: the level it goes to.
   var flushTarget = 0
   var flushes = 0
@@ -77,6 +84,8 @@ final class Engine: @unchecked Sendable {
   let frames: FrameTable
   /// By segment * framesPerSegment: the frames in segments of frame levels.
   let frameOwners: Region
+  /// By level: its frames of discardable pages, where there can be any.
+  let dropQueues: [FrameQueue]
   let levels: UnsafeMutablePointer<LevelState>
   let calls: UnsafeMutablePointer<TierCalls?>
   let state: UnsafeMutablePointer<EngineState>
@@ -89,7 +98,6 @@ final class Engine: @unchecked Sendable {
   var nextEpoch: UInt32 = 1
   /// Serialises changes of the chain.
   let chainGate = FutexLock()
-  let tierMemory: UnsafeMutablePointer<Atomic<Int>>
   let callers: ContextPool
   let workers: [Context]
   let jobSpaces: [JobSpace]
@@ -136,6 +144,7 @@ final class Engine: @unchecked Sendable {
       byteCount: setting.segmentCapacity * (setting.segmentSize / configuration.pageSize) * 4)
     pageSums =
       configuration.checksEndToEnd ? try BlockTable(stride: 8, capacity: 1 << 31) : nil
+    dropQueues = try Self.makeDropQueues(setting.plan)
     let count = setting.plan.count
     levels = .allocate(capacity: count)
     levels.initialize(repeating: LevelState(), count: count)
@@ -143,11 +152,9 @@ final class Engine: @unchecked Sendable {
     calls.initialize(repeating: nil, count: count)
     state = .allocate(capacity: 1)
     state.initialize(to: EngineState(memoryLimit: configuration.memoryLimit))
-    tierMemory = .allocate(capacity: 1)
-    tierMemory.initialize(to: Atomic(0))
     (callers, workers, jobSpaces) = try Self.makeContexts(setting, count)
     // Every property has its value from here on: what fails now is freed by `deinit`.
-    instances = try Self.openTiers(setting.places, configuration, tierMemory)
+    instances = try Self.openTiers(setting.places, configuration)
     nextEpoch = UInt32(instances.count + 1)
     for (index, instance) in instances.enumerated() { calls[index + 1] = instance?.calls }
     try finishOpening(setting)
@@ -160,14 +167,24 @@ final class Engine: @unchecked Sendable {
         levels[index].nextID = UInt64(index) << 56 | 1
         levels[index].limitGiven = setting.limits[index] ?? -1
       }
-      for context in workers {
-        try prepareWorker(context)
+      let before = tierMemory
+      for context in workers { try prepareWorker(context) }
+      lock.withLock {
+        state.pointee.contextBytes = (tierMemory - before) / workers.count + pageSize * 3
+        state.pointee.contextsAhead = 1
       }
       ports = try makePorts(setting.places)
+      for port in ports {
+        guard let port, let total = try port.readCapacity(isOpening: true) else { continue }
+        lock.withLock { port.slots.setTotal(total) }
+      }
       try lock.withLock { () throws(StoreError) in
         try rebalance(force: true)
         try checkRoom()
+        // So that it shows at once when memory cannot be locked.
+        if configuration.locksMemory { _ = arena.prepareOne() }
       }
+      sayLockFailure()
       if !isManual { startWorkers() }
     } catch {
       closeTiers()
@@ -184,7 +201,7 @@ final class Engine: @unchecked Sendable {
   }
 
   private static func openTiers(
-    _ places: [ChainTier?], _ configuration: StoreConfiguration, _ total: UnsafeMutablePointer<Atomic<Int>>
+    _ places: [ChainTier?], _ configuration: StoreConfiguration
   ) throws(StoreError) -> [TierInstance?] {
     var opened: [TierInstance?] = []
     for (index, tier) in places.enumerated() {
@@ -195,13 +212,24 @@ final class Engine: @unchecked Sendable {
       do {
         opened.append(
           try TierInstance(
-            tier, pageSize: configuration.pageSize, epoch: UInt32(index + 1), total: total))
+            tier, pageSize: configuration.pageSize, epoch: UInt32(index + 1),
+            deadline: nanoseconds(tier.deadline ?? configuration.deadline)))
       } catch {
         for instance in opened.reversed() { instance?.close() }
         throw error
       }
     }
     return opened
+  }
+
+  private static func makeDropQueues(_ plan: ChainPlan) throws(StoreError) -> [FrameQueue] {
+    var queues: [FrameQueue] = []
+    var passesDiscardPoint = false
+    for level in plan.levels {
+      passesDiscardPoint = passesDiscardPoint || level.isDiscardPoint
+      queues.append(try FrameQueue(isKept: !passesDiscardPoint && (level.role == .frame || level.role == .backing)))
+    }
+    return queues
   }
 
   private static func makeContexts(_ setting: Setting, _ levels: Int) throws(StoreError)
@@ -253,6 +281,7 @@ final class Engine: @unchecked Sendable {
     frames.unmap()
     pageSums?.unmap()
     frameOwners.unmap()
+    for queue in dropQueues { queue.unmap() }
     levels.deallocate()
     calls.deinitialize(count: levelCount)
     calls.deallocate()

@@ -26,7 +26,11 @@ extension Engine {
         // Another flush that is still under way needs them.
         guard state.pointee.flushes == 0 else { return }
         state.pointee.flushTarget = 0
-        for index in 0..<levelCount { levels[index].flushBelow = 0 }
+        for index in 0..<levelCount {
+          levels[index].flushBelow = 0
+          levels[index].flushClaimed = 0
+          levels[index].flushLeft = 0
+        }
       }
     }
     // From the top: what a level hands down arrives below before that level's turn.
@@ -35,8 +39,9 @@ extension Engine {
     }
     let context = try acquire()
     defer { callers.release(context) }
-    do { try prepareToEncode(context) } catch {
-      throw .unavailable(tier: plan.levels[error.level].name, reason: error.reason)
+    // With threads the call is made on one that has a context of its own.
+    guard !isManual || prepareToEncode(context) else {
+      throw .unavailable(tier: plan.levels[persistent].name, reason: "there is no working context for sync now")
     }
     guard let port = ports[persistent] else { return }
     let result = port.sync(context)
@@ -50,10 +55,7 @@ extension Engine {
   }
 
   private func flushLevel(_ index: Int, until: UInt64, to persistent: Int) throws(StoreError) {
-    let below = lock.withLock { () -> UInt64 in
-      levels[index].flushBelow = state.pointee.nextSequence
-      return state.pointee.nextSequence
-    }
+    let below = lock.withLock { beginFlush(index) }
     var lastMove = environment.now()
     while true {
       lock.lock()
@@ -84,10 +86,20 @@ extension Engine {
     }
   }
 
+  /// Marks what is at a level now: that is to leave it, what comes later may stay.
+  private func beginFlush(_ index: Int) -> UInt64 {
+    let isInRam = holdsSegments(index)
+    let below = isInRam ? state.pointee.nextSequence : state.pointee.nextFrameID
+    levels[index].flushBelow = below
+    levels[index].flushClaimed = levels[index].claimed
+    levels[index].flushLeft = isInRam ? 0 : levels[index].frames
+    return below
+  }
+
   /// Whether nothing persistent is left of what a level held when its flush began.
   private func isFlushed(_ index: Int, _ below: UInt64) -> Bool {
-    guard holdsSegments(index) else { return levels[index].slots == 0 && state.pointee.jobs == 0 }
-    guard levels[index].claimed == 0 else { return false }
+    guard holdsSegments(index) else { return levels[index].flushLeft == 0 }
+    guard levels[index].flushClaimed == 0 else { return false }
     var segment = levels[index].head
     while segment != noSegment {
       let head = arena.head(segment)
@@ -146,7 +158,7 @@ extension Engine {
     let context = try acquire()
     defer { callers.release(context) }
     guard level > 0, level < ports.count, let port = ports[level] else { return }
-    let total = try port.readCapacity()
+    guard let total = try port.readCapacity() else { return }
     try lock.withLock { () throws(StoreError) in
       guard total != port.slots.total else { return }
       port.slots.setTotal(total)

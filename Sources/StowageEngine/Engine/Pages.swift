@@ -55,7 +55,10 @@ extension Engine {
     let level = levels + Int(record.pointee.level)
     if isSparse(record) { level.pointee.sparseFrames -= 1 }
     record.pointee.live -= 1
-    if isSparse(record) { level.pointee.sparseFrames += 1 }
+    if isSparse(record) {
+      level.pointee.sparseFrames += 1
+      level.pointee.sparseRestUntil = 0
+    }
     level.pointee.pages -= 1
     if place.isDiscardable { level.pointee.discardable -= 1 }
     if record.pointee.live == 0 { endFrame(place.frame) }
@@ -78,13 +81,19 @@ extension Engine {
     let index = Int(record.pointee.level)
     levels[index].frames -= 1
     if let port = ports[index] {
-      port.slots.free(Int(record.pointee.position))
-      levels[index].slots -= 1
-      levels[index].liveBytes -= pageSize
+      leaveSlot(record, index, port)
     } else {
       vacateFrameRoom(record.pointee.position)
     }
     frames.release(frame)
+  }
+
+  /// A frame's slot in a backing becomes free.
+  func leaveSlot(_ record: UnsafeMutablePointer<FrameRecord>, _ index: Int, _ port: BackingPort) {
+    port.slots.free(Int(record.pointee.position))
+    levels[index].slots -= 1
+    levels[index].liveBytes -= pageSize
+    if record.pointee.id < levels[index].flushBelow { levels[index].flushLeft -= 1 }
   }
 
   /// A frame's place in a segment of a frame level becomes free.
@@ -130,6 +139,17 @@ extension Engine {
     state.pointee.dropCount += 1
     endPage(index, entry)
     return dropped
+  }
+
+  /// Pages dropped in one section under the lock, at most; those that are added are few enough for that.
+  static let dropsMax = 512
+
+  /// Where the pages that are dropped in one section are noted. Made without the lock, so that nothing is allocated with
+  /// it; nothing at all unless some are to be dropped.
+  func dropList(when drops: Bool) -> [DroppedPage] {
+    var list: [DroppedPage] = []
+    if drops { list.reserveCapacity(Self.dropsMax) }
+    return list
   }
 
   /// Calls destructors. Without the lock, on an engine thread (or, when manually scheduled, in `step`).

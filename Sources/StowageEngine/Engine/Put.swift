@@ -98,10 +98,9 @@ extension Engine {
     lock.withLock { state.pointee.replaceCount += 1 }
   }
 
-  /// Gives a handle new contents, at the young end; with `expected` only while the page is still in that place, in a
-  /// segment of that sequence.
-  /// False when it is not.
-  @discardableResult func exchange(_ handle: Handle, _ source: UnsafeRawPointer, expected: (Place, sequence: UInt64)?)
+  /// Gives a handle new contents, at the young end; with `expected` only while the page still has the contents that it had
+  /// then. False when it has not.
+  @discardableResult func exchange(_ handle: Handle, _ source: UnsafeRawPointer, expected: Origin?)
     throws(StoreError) -> Bool
   {
     var word: UInt64 = 0
@@ -113,7 +112,7 @@ extension Engine {
     if isWord {
       try waitForTables(entries: 0, words: 1)
       guard let number = words.add(word) else { throw .full("all numbers of same-filled pages are used") }
-      guard let entry = pages.find(handle), isStill(entry, expected) else {
+      guard let entry = pages.find(handle), hasContents(entry, expected) else {
         words.remove(number)
         return try goneDuring(handle)
       }
@@ -128,7 +127,7 @@ extension Engine {
     lock.lock()
     state.pointee.puts -= 1
     defer { unpinStore(segment) }
-    guard let entry = pages.find(handle), isStill(entry, expected) else {
+    guard let entry = pages.find(handle), hasContents(entry, expected) else {
       return try goneDuring(handle)
     }
     let place = place(segment, offset, discardable: discardable)
@@ -138,10 +137,8 @@ extension Engine {
     return true
   }
 
-  private func isStill(_ entry: UnsafeMutablePointer<PageEntry>, _ expected: (Place, sequence: UInt64)?) -> Bool {
-    guard let (place, sequence) = expected else { return true }
-    guard entry.pointee.place == place else { return false }
-    return place.state != .pooled || arena.head(place.segment).pointee.sequence == sequence
+  private func hasContents(_ entry: UnsafeMutablePointer<PageEntry>, _ expected: Origin?) -> Bool {
+    expected.map { isStill(entry, $0) } ?? true
   }
 
   private func goneDuring(_ handle: Handle) throws(StoreError) -> Bool {
@@ -171,7 +168,7 @@ extension Engine {
     let context = try acquire()
     defer { callers.release(context) }
     // A tier without a context to encode with for the moment: the page goes the ordinary way.
-    do { try prepareToEncode(context) } catch { return nil }
+    guard prepareToEncode(context) else { return nil }
     lock.lock()
     let now = environment.now()
     let target = (1..<max(levelCount, 1)).first { index in

@@ -70,6 +70,22 @@ extension Engine {
     return bytes
   }
 
+  var warnings: [String] {
+    lock.withLock { arena.lockFailed ? plan.warnings + [Self.lockWarning] : plan.warnings }
+  }
+
+  private static let lockWarning =
+    "the system refuses to lock the pools in RAM (mlock), so its own swap may take them; raise RLIMIT_MEMLOCK (ulimit -l) to the memory limit, or do without locking"
+
+  /// Logs once that memory could not be locked. Without the lock.
+  func sayLockFailure() {
+    let isNew = lock.withLock { () -> Bool in
+      defer { if arena.lockFailed { state.pointee.isLockFailureSaid = true } }
+      return arena.lockFailed && !state.pointee.isLockFailureSaid
+    }
+    if isNew { HostTable.say(2, Self.lockWarning) }
+  }
+
   /// What the tier itself says of its health, if anything is wrong. Without the lock.
   private func tierHealth(_ index: Int) -> String? {
     guard let tier = calls[index], let ask = tier.health else { return nil }

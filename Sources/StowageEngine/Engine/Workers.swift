@@ -71,6 +71,7 @@ extension Engine {
       lock.unlock()
       if wakesPuts { space.notify() }
       quiet.notify()
+      if configuration.locksMemory { sayLockFailure() }
       return false
     }
     state.pointee.jobs += 1
@@ -89,6 +90,7 @@ extension Engine {
     lock.unlock()
     if wakesPuts { self.space.notify() }
     self.quiet.notify()
+    if configuration.locksMemory { sayLockFailure() }
     return true
   }
 

@@ -18,6 +18,10 @@ struct LevelState {
   var frames = 0
   /// Frames in slots of which at most three quarters of the chunks live.
   var sparseFrames = 0
+  /// Frame records looked at since a sparse one was found; when all were, the search rests until then, or until one more
+  /// is sparse.
+  var sparseLooked = 0
+  var sparseRestUntil: UInt64 = 0
 
   /// In segments (backings: slots). Work starts above `high` and goes on down to `low`.
   var limit = 0
@@ -26,8 +30,12 @@ struct LevelState {
   var isDraining = false
   /// As set by the user, in bytes; -1: a share chosen by the store.
   var limitGiven = -1
-  /// Segments entered before this sequence number must leave, for flush.
+  /// While a flush is at this level: segments with a sequence number below this must leave it, of a backing frames with
+  /// an id below it.
   var flushBelow: UInt64 = 0
+  /// Of those: how many segments are claimed, and how many frames are left.
+  var flushClaimed = 0
+  var flushLeft = 0
 
   /// The next object id of this level's encodings.
   var nextID: UInt64 = 0

@@ -13,6 +13,7 @@ extension Engine {
     head.pointee.level = UInt8(index)
     head.pointee.state = .open
     head.pointee.epoch = calls[index]?.epoch ?? 0
+    head.pointee.stamp = state.pointee.readerEpoch
     link(segment, to: index, before: noSegment)
     levels[index].segments += 1
     notePeak()
@@ -80,6 +81,7 @@ extension Engine {
     head.pointee.state = .claimed
     levels[index].sealed -= 1
     levels[index].claimed += 1
+    if head.pointee.sequence < levels[index].flushBelow { levels[index].flushClaimed += 1 }
   }
 
   /// Ends a claim: what still holds pages goes back to its place in the order.
@@ -87,6 +89,7 @@ extension Engine {
     let head = arena.head(segment)
     let index = Int(head.pointee.level)
     levels[index].claimed -= 1
+    if head.pointee.sequence < levels[index].flushBelow { levels[index].flushClaimed -= 1 }
     if head.pointee.count == 0, head.pointee.pins == 0 { return toLimbo(segment) }
     let sequence = head.pointee.sequence
     var next = levels[index].head
@@ -104,7 +107,7 @@ extension Engine {
     let head = arena.head(segment)
     levels[Int(head.pointee.level)].segments -= 1
     head.pointee.state = .limbo
-    head.pointee.releasedAt = state.pointee.readerEpoch
+    head.pointee.stamp = state.pointee.readerEpoch
     head.pointee.next = noSegment
     state.pointee.readerEpoch += 1
     if state.pointee.limboTail == noSegment {
@@ -124,7 +127,7 @@ extension Engine {
     while state.pointee.limboHead != noSegment {
       let segment = state.pointee.limboHead
       let head = arena.head(segment)
-      guard head.pointee.releasedAt < oldest, head.pointee.pins == 0 else { break }
+      guard head.pointee.stamp < oldest, head.pointee.pins == 0 else { break }
       state.pointee.limboHead = head.pointee.next
       if state.pointee.limboHead == noSegment { state.pointee.limboTail = noSegment }
       arena.give(segment)
@@ -184,7 +187,7 @@ extension Engine {
     head.pointee.pins -= 1
     guard head.pointee.pins == 0 else { return }
     switch head.pointee.state {
-    case .limbo where head.pointee.releasedAt == 0:
+    case .limbo where head.pointee.stamp == 0:
       state.pointee.scratchSegments -= 1
       arena.give(segment)
     case .limbo: reclaimLimbo()

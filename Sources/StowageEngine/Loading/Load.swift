@@ -5,7 +5,7 @@ import CStowageTier
 /// take, peek, touch and discard.
 ///
 /// A load is optimistic: the place is read under the lock, the page is decoded without it, and what ends or moves the
-/// page compares the place again. So a page is given back by exactly one take, with the contents that it had when that
+/// page compares the place again, and that it is still the same use of it. So a page is given back by exactly one take, with the contents that it had when that
 /// take ended it.
 extension Engine {
   /// How one attempt to load ended.
@@ -19,8 +19,7 @@ extension Engine {
 
   func take(_ handle: Handle, into page: UnsafeMutableRawPointer) throws(StoreError) -> UInt64 {
     let context = try acquire()
-    // The mark stays until the place was compared: meanwhile no segment is reused, so an equal place has the same
-    // contents.
+    // The mark stays until the place was compared: meanwhile no segment is reused.
     defer {
       endReading(context)
       callers.release(context)
@@ -32,6 +31,7 @@ extension Engine {
         throw lock.withLock { staleOrClosed(handle) }
       }
       let place = entry.pointee.place
+      let origin = origin(place)
       if place.state == .word {
         let word = words.value(Int(place.value))
         let tag = end(handle, entry)
@@ -41,7 +41,7 @@ extension Engine {
       }
       let loaded = load(context, place, into: page)
       lock.lock()
-      guard let entry = pages.find(handle), entry.pointee.place == place else {
+      guard let entry = pages.find(handle), isStill(entry, origin) else {
         lock.unlock()
         continue
       }
@@ -75,6 +75,7 @@ extension Engine {
         throw lock.withLock { staleOrClosed(handle) }
       }
       let (place, tag) = (entry.pointee.place, entry.pointee.tag)
+      let origin = origin(place)
       state.pointee.peekCount += 1
       if place.state == .word {
         let word = words.value(Int(place.value))
@@ -86,7 +87,7 @@ extension Engine {
       let loaded = load(context, place, into: page)
       if case .done = loaded, sum == nil || sum == stowage_hash64(page, pageSize, 0) { return tag }
       lock.lock()
-      guard let entry = pages.find(handle), entry.pointee.place == place else {
+      guard let entry = pages.find(handle), isStill(entry, origin) else {
         lock.unlock()
         continue
       }
@@ -107,16 +108,16 @@ extension Engine {
       guard place.state != .word else { return lock.unlock() }
       let page = context.pointee.pageC
       let sum = storedSum(handle)
-      let sequence = place.state == .pooled ? arena.head(place.segment).pointee.sequence : 0
+      let origin = origin(place)
       let loaded = load(context, place, into: page)
-      // Not kept while waiting for room; a reused segment shows by its sequence.
+      // Not kept while waiting for room; what is used again meanwhile shows by its stamp.
       endReading(context)
       if case .done = loaded, sum == nil || sum == stowage_hash64(page, pageSize, 0) {
-        if try exchange(handle, page, expected: (place, sequence)) { return }
+        if try exchange(handle, page, expected: origin) { return }
         continue
       }
       lock.lock()
-      guard let entry = pages.find(handle), entry.pointee.place == place else {
+      guard let entry = pages.find(handle), isStill(entry, origin) else {
         lock.unlock()
         continue
       }
@@ -130,34 +131,6 @@ extension Engine {
     guard let entry = pages.find(handle) else { throw staleOrClosed(handle) }
     endPage(handle.index, entry)
     state.pointee.discardCount += 1
-  }
-
-  /// A context for a calling thread, with its tiers' contexts opened.
-  @inline(__always) func acquire() throws(StoreError) -> Context {
-    let context = callers.acquire()
-    if !context.pointee.isPrepared { try prepareCaller(context) }
-    return context
-  }
-
-  private func prepareCaller(_ context: Context) throws(StoreError) {
-    guard !lock.withLock({ state.pointee.isClosing }) else {
-      callers.release(context)
-      throw .closed
-    }
-    do {
-      try context.pointee.prepare(calls, use: UInt32(STOWAGE_CONTEXT_DECODE))
-    } catch {
-      callers.release(context)
-      throw .unavailable(tier: plan.levels[error.level].name, reason: error.reason)
-    }
-  }
-
-  /// A store without room for raw pages encodes on the caller's thread: with a context that may.
-  func prepareToEncode(_ context: Context) throws(ContextFailure) {
-    guard !context.pointee.canEncode else { return }
-    context.pointee.close(calls)
-    try context.pointee.prepare(calls, use: UInt32(STOWAGE_CONTEXT_ENCODE | STOWAGE_CONTEXT_DECODE))
-    context.pointee.canEncode = true
   }
 
   private func storedSum(_ handle: Handle) -> UInt64? {
@@ -308,39 +281,38 @@ extension Engine {
   /// Brings a frame, as it was packed, to the context's `pageA`: read, checked, decoded through its transforms. Without
   /// the lock. `isPinned` is false when the read was set aside: its end takes the pin back.
   func openFrame(_ context: Context, _ view: FrameView) -> (result: Int32, level: Int, isPinned: Bool) {
+    let first = openFrameOnce(context, view)
+    // Damage, whoever finds it, is looked at once more: the second time it counts.
+    guard TierResult.isDamage(first.result), first.isPinned else { return first }
+    return openFrameOnce(context, view)
+  }
+
+  private func openFrameOnce(_ context: Context, _ view: FrameView) -> (result: Int32, level: Int, isPinned: Bool) {
     let level = Int(view.record.level)
     let record = view.record
-    var result = STOWAGE_OK
-    var current = UnsafeRawPointer(context.pointee.pageA)
-    // A mismatch is read once more: the second time it counts.
-    for attempt in 0..<2 {
-      if let port = ports[level] {
-        if let mapped = port.mapped(UInt64(record.position)) {
-          current = mapped
-        } else {
-          let read = port.read(
-            context, slot: UInt64(record.position), id: record.id,
-            discardable: record.isDiscardable, frame: view.frame, into: context.pointee.pageA)
-          // Damage that the tier itself reports is looked at twice, too.
-          if attempt == 0, TierResult.isDamage(read.code), !read.isSetAside { continue }
-          guard read.code == STOWAGE_OK else { return (read.code, level, !read.isSetAside) }
-          current = UnsafeRawPointer(context.pointee.pageA)
-        }
+    var bytes: UnsafeRawPointer
+    if let port = ports[level] {
+      bytes = UnsafeRawPointer(context.pointee.pageA)
+      let mapped = port.map(UInt64(record.position), frame: view.frame)
+      guard mapped.code == STOWAGE_OK else { return (mapped.code, level, !mapped.isSetAside) }
+      if let page = mapped.page {
+        bytes = page
       } else {
-        current = UnsafeRawPointer(arena.bytes(record.position / UInt32(framesPerSegment)))
-          + Int(record.position) % framesPerSegment * pageSize
+        let read = port.read(
+          context, slot: UInt64(record.position), id: record.id, discardable: record.isDiscardable, frame: view.frame,
+          into: context.pointee.pageA)
+        guard read.code == STOWAGE_OK else { return (read.code, level, !read.isSetAside) }
       }
-      if checksum(current, pageSize, id: record.id, epoch: epochs(of: record.transforms)) == record.checksum {
-        result = STOWAGE_OK
-        break
-      }
-      HostTable.clearError()
-      result = STOWAGE_CORRUPT
-      if ports[level] == nil, attempt == 0 { break }
+    } else {
+      bytes = UnsafeRawPointer(arena.bytes(record.position / UInt32(framesPerSegment)))
+        + Int(record.position) % framesPerSegment * pageSize
     }
-    guard result == STOWAGE_OK else { return (result, level, true) }
-    let (decoded, failed) = undoTransforms(context, view, current)
-    return (decoded, failed, true)
+    guard checksum(bytes, pageSize, id: record.id, epoch: epochs(of: record.transforms)) == record.checksum else {
+      HostTable.clearError()
+      return (STOWAGE_CORRUPT, level, true)
+    }
+    let (result, failed) = undoTransforms(context, view, bytes)
+    return (result, failed, true)
   }
 
   private func undoTransforms(_ context: Context, _ view: FrameView, _ bytes: UnsafeRawPointer) -> (Int32, Int) {
@@ -377,7 +349,11 @@ extension Engine {
   func unpinFrame(_ frame: FrameIndex) {
     let record = frames.record(frame)
     record.pointee.pins -= 1
-    if record.pointee.pins == 0 { record.pointee.flags &= ~FrameRecord.stuck }
+    if record.pointee.pins == 0, record.pointee.flags & FrameRecord.stuck != 0 {
+      record.pointee.flags &= ~FrameRecord.stuck
+      ports[Int(record.pointee.level)]?.queue.lookAgain()
+      levels[Int(record.pointee.level)].sparseRestUntil = 0
+    }
     if record.pointee.pins == 0, record.pointee.flags & FrameRecord.dying != 0 {
       record.pointee.flags &= ~FrameRecord.dying
       endFrame(frame)

@@ -36,5 +36,8 @@ struct Region: @unchecked Sendable {
   /// Locks a part in RAM; false when the system does not let us.
   func lock(_ offset: Int, _ length: Int) -> Bool { mlock(base + offset, length) == 0 }
 
+  /// RAM that is locked is not given back.
+  func unlock(_ offset: Int, _ length: Int) { munlock(base + offset, length) }
+
   func unmap() { munmap(base, byteCount) }
 }

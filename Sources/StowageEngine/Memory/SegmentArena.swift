@@ -37,8 +37,9 @@ struct Segment {
   var previous: SegmentIndex = noSegment
   /// Object ids in chunk headers count from here.
   var idBase: UInt64 = 0
-  /// The readers' epoch at its release.
-  var releasedAt: UInt64 = 0
+  /// The readers' epoch when it was opened, from its release on the one at its release. A release moves that epoch on, so
+  /// no two uses of a segment have the same. 0: scratch.
+  var stamp: UInt64 = 0
   /// Order of entry into its level's list, for flush.
   var sequence: UInt64 = 0
   /// The epoch of its encoded chunks.
@@ -144,6 +145,7 @@ struct SegmentArena: @unchecked Sendable {
     while present > target, counts.pointee.free > 0 {
       counts.pointee.free -= 1
       let index = list[counts.pointee.free]
+      if counts.pointee.locks { region.unlock(Int(index) * segmentSize, segmentSize) }
       region.release(Int(index) * segmentSize, segmentSize)
       dormant[counts.pointee.dormant] = index
       counts.pointee.dormant += 1

@@ -35,19 +35,37 @@ struct FutexLock: @unchecked Sendable {
     return false
   }
 
+  /// Takes the lock, waiting at most so many nanoseconds; false when it was not to be had.
+  func lock(timeout: UInt64) -> Bool {
+    if word.pointee.compareExchange(expected: 0, desired: 1, ordering: .acquiring).exchanged { return true }
+    if spin() { return true }
+    let until = monotonicNanoseconds() &+ timeout
+    while word.pointee.exchange(2, ordering: .acquiring) != 0 {
+      let now = monotonicNanoseconds()
+      guard now < until else { return false }
+      _ = stowage_futex_wait(raw, 2, Int64(clamping: until - now))
+    }
+    return true
+  }
+
   @inline(__always) func unlock() {
     if word.pointee.exchange(0, ordering: .releasing) == 2 { wakeOne() }
   }
 
-  @inline(never) private func lockSlowly() {
+  private func spin() -> Bool {
     for _ in 0..<Self.spins {
       if word.pointee.load(ordering: .relaxed) == 0,
         word.pointee.compareExchange(expected: 0, desired: 1, ordering: .acquiring).exchanged
       {
-        return
+        return true
       }
       stowage_pause()
     }
+    return false
+  }
+
+  @inline(never) private func lockSlowly() {
+    if spin() { return }
     while word.pointee.exchange(2, ordering: .acquiring) != 0 {
       _ = stowage_futex_wait(raw, 2, -1)
     }
@@ -79,7 +97,8 @@ public struct Gate: Sendable {
 
   /// False when a call that is under way did not end in time.
   func tryEnter(milliseconds: Int) -> Bool { gate?.tryLock(milliseconds: milliseconds) ?? true }
-  @inline(__always) func enter() { if let gate { gate.lock() } }
+  /// False when it did not end within so many nanoseconds.
+  @inline(__always) func enter(timeout: UInt64) -> Bool { gate?.lock(timeout: timeout) ?? true }
   @inline(__always) func leave() { if let gate { gate.unlock() } }
 }
 

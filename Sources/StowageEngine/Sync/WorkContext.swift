@@ -159,6 +159,21 @@ struct ContextPool: @unchecked Sendable {
     }
   }
 
+  /// One whose tiers' contexts are open; nil when there was none within a moment.
+  func acquirePrepared() -> Context? {
+    for isLast in [false, true] {
+      let ticket = freed.ticket
+      for index in 0..<count where contexts[index].pointee.isPrepared {
+        let context = contexts[index]
+        guard context.pointee.held.compareExchange(expected: 0, desired: 1, ordering: .acquiring).exchanged else { continue }
+        if context.pointee.isPrepared { return context }
+        release(context)
+      }
+      if !isLast { freed.wait(ticket, timeout: 100_000_000) }
+    }
+    return nil
+  }
+
   /// Waits a moment for a context to be released.
   func waitForRelease() { freed.wait(freed.ticket, timeout: 1_000_000) }
 

@@ -45,6 +45,9 @@ public enum HostTable {
 
   private static func immortal(_ text: String) -> UnsafePointer<CChar> { UnsafePointer(strdup(text)) }
 
+  /// A line of the engine's own.
+  static func say(_ level: UInt32, _ text: String) { logger.withLock({ $0 })?(level, text) }
+
   private static func log(_ level: UInt32, _ text: UnsafePointer<CChar>, _ length: Int) {
     guard let sink = logger.withLock({ $0 }) else { return }
     let bytes = UnsafeRawBufferPointer(start: text, count: min(length, Int(STOWAGE_MESSAGE_BYTES_MAX)))
@@ -60,20 +63,16 @@ func monotonicNanoseconds() -> UInt64 {
   return UInt64(time.tv_sec) * 1_000_000_000 + UInt64(time.tv_nsec)
 }
 
-/// The memory that one tier instance has asked the host for, and the sum of its store.
+/// The memory that one tier instance has asked the host for.
 ///
-/// The owner number handed to a tier is this object's address. Accounts are never freed (64 bytes for each
-/// opened tier), so a tier that frees memory late finds its account.
+/// The owner number handed to a tier is this object's address. Accounts are never freed (8 bytes for each opened tier), so
+/// a tier that frees memory late finds its account.
 struct MemoryAccount: ~Copyable {
   let bytes = Atomic<Int>(0)
-  /// The store's sum; counted along.
-  let total: UnsafeMutablePointer<Atomic<Int>>
 
-  init(total: UnsafeMutablePointer<Atomic<Int>>) { self.total = total }
-
-  static func make(total: UnsafeMutablePointer<Atomic<Int>>) -> UnsafeMutablePointer<MemoryAccount> {
+  static func make() -> UnsafeMutablePointer<MemoryAccount> {
     let account = UnsafeMutablePointer<MemoryAccount>.allocate(capacity: 1)
-    account.initialize(to: MemoryAccount(total: total))
+    account.initialize(to: MemoryAccount())
     return account
   }
 }
@@ -118,6 +117,5 @@ enum TierMemory {
   private static func count(_ owner: UInt64, _ size: Int) {
     guard let account = UnsafeMutablePointer<MemoryAccount>(bitPattern: UInt(owner)) else { return }
     account.pointee.bytes.add(size, ordering: .relaxed)
-    account.pointee.total.pointee.add(size, ordering: .relaxed)
   }
 }

@@ -13,17 +13,15 @@ final class TierInstance: @unchecked Sendable {
   let calls: TierCalls
   private let account: UnsafeMutablePointer<MemoryAccount>
 
-  /// - Parameter total: the store's sum of tier memory; must outlive the process's use of the tier.
-  init(_ tier: ChainTier, pageSize: Int, epoch: UInt32, total: UnsafeMutablePointer<Atomic<Int>>)
-    throws(StoreError)
-  {
+  /// - Parameter deadline: how long a call waits for those before it, in nanoseconds.
+  init(_ tier: ChainTier, pageSize: Int, epoch: UInt32, deadline: UInt64) throws(StoreError) {
     name = tier.name
     table = tier.table
-    account = MemoryAccount.make(total: total)
+    account = MemoryAccount.make()
     let opened = Self.open(tier, pageSize: pageSize, epoch: epoch, owner: UInt64(UInt(bitPattern: account)))
     switch opened {
     case .success(let instance):
-      calls = TierCalls(table: tier.table, instance: instance, epoch: epoch)
+      calls = TierCalls(table: tier.table, instance: instance, epoch: epoch, deadline: deadline)
     case .failure(let error): throw error
     }
   }
@@ -103,11 +101,14 @@ struct TierCalls: @unchecked Sendable {
   let health: (@convention(c) (OpaquePointer, UnsafeMutablePointer<stowage_health>) -> Int32)?
   let epoch: UInt32
   let isLengthPreserving: Bool
+  /// How long a call waits for those before it, in nanoseconds.
+  private let deadline: UInt64
   private let tableGate: Gate
   private let instanceGate: Gate
 
-  init(table: TierTable, instance: OpaquePointer, epoch: UInt32) {
+  init(table: TierTable, instance: OpaquePointer, epoch: UInt32, deadline: UInt64) {
     self.instance = instance
+    self.deadline = deadline
     self.epoch = epoch
     transform = table.transform?.pointee
     backing = table.backing?.pointee
@@ -119,11 +120,20 @@ struct TierCalls: @unchecked Sendable {
     instanceGate = Gate(serial: table.threadModel == .onePerInstance)
   }
 
-  /// Begins a call: the gates of a tier that is not parallel, and no message from before.
-  @inline(__always) func enter() {
+  /// Begins a call: the gates of a tier that is not parallel, and no message from before. False when an earlier call keeps
+  /// them past the deadline: that is said then, and RETRY is the answer.
+  @inline(__always) func enter() -> Bool {
     stowage_error_clear()
-    tableGate.enter()
-    instanceGate.enter()
+    guard tableGate.enter(timeout: deadline) else { return sayBusy() }
+    if instanceGate.enter(timeout: deadline) { return true }
+    tableGate.leave()
+    return sayBusy()
+  }
+
+  @inline(never) private func sayBusy() -> Bool {
+    let text = "it stands one call at a time, and an earlier one has not returned within \(Double(deadline) / 1e9) s"
+    text.utf8CString.withUnsafeBufferPointer { stowage_error_set($0.baseAddress.unsafelyUnwrapped, $0.count - 1) }
+    return false
   }
 
   /// The same for questions that must not wait for a call that hangs; false when the tier stays busy.
@@ -145,7 +155,7 @@ struct TierCalls: @unchecked Sendable {
     _ context: OpaquePointer?, _ object: inout stowage_object, _ input: UnsafeRawPointer,
     _ output: UnsafeMutableRawPointer, room: Int, length: inout Int, sidecar: UnsafeMutablePointer<UInt8>?
   ) -> Int32 {
-    enter()
+    guard enter() else { return STOWAGE_RETRY }
     defer { leave() }
     return transform.unsafelyUnwrapped.encode(
       instance, context, &object, input.assumingMemoryBound(to: UInt8.self),
@@ -157,7 +167,7 @@ struct TierCalls: @unchecked Sendable {
     _ context: OpaquePointer?, _ object: inout stowage_object, _ input: UnsafeRawPointer, length: Int,
     _ output: UnsafeMutableRawPointer, sidecar: UnsafePointer<UInt8>?
   ) -> Int32 {
-    enter()
+    guard enter() else { return STOWAGE_RETRY }
     defer { leave() }
     return transform.unsafelyUnwrapped.decode(
       instance, context, &object, input.assumingMemoryBound(to: UInt8.self), length,

@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 // A transform that fails as it is told. Its name says which one it is: "squeeze" leaves out the zeros at a page's end
 // and is terminal, "pack" does the same and is transparent, "cipher" is mandatory, preserves length and keeps 16 bytes
-// beside each object, "swab" preserves length and is terminal, "sidecar" squeezes and keeps 8 bytes, "lossy" is lossy.
+// beside each object, "swab" preserves length and is terminal, "sidecar" squeezes and keeps 8 bytes, "lossy" is lossy;
+// with "serial" it stands one call at a time.
 #include "faulty.h"
 
 enum {
   ENCODE_CODE, ENCODE_CHARGES, DECODE_CODE, DECODE_CHARGES, WRONG_CHARGES, LIE_CHARGES, LIE_LENGTH, SILENT,
   CONTEXT_CODE, CONTEXT_CHARGES, CONTEXT_BYTES, ENCODE_DELAY_US, HEALTH_STATE,
-  ENCODES = 32, DECODES, TOO_BIGS, OPENS, CLOSES, CONTEXTS, DEAD_CALLS
+  ENCODES = 32, DECODES, TOO_BIGS, OPENS, CLOSES, CONTEXTS, DEAD_CALLS, IN_ENCODE
 };
 
 #define LIVE UINT64_C(0x4C4956454C495645)
@@ -24,7 +25,6 @@ typedef struct {
   size_t bytes;
 } context;
 
-static int has(const char *word) { return strstr(FIXTURE_NAME, word) != NULL; }
 static int keeps_length(void) { return has("cipher") || has("swab"); }
 
 // Closed instances are not freed, so that a call on one is seen.
@@ -57,11 +57,13 @@ static int32_t encode(stowage_instance *raw, stowage_context *raw_context, const
   block *b = self->control;
   if (is_dead(self)) return STOWAGE_INVALID;
   add(b, ENCODES, 1);
-  if (get(b, ENCODE_DELAY_US) > 0) usleep((useconds_t)get(b, ENCODE_DELAY_US));
-  if (get(b, ENCODE_CODE) != 0 && charged(b, ENCODE_CHARGES)) {
-    if (!get(b, SILENT)) say("told to fail encoding");
-    return (int32_t)get(b, ENCODE_CODE);
+  if (get(b, ENCODE_DELAY_US) > 0) {
+    add(b, IN_ENCODE, 1);
+    usleep((useconds_t)get(b, ENCODE_DELAY_US));
+    add(b, IN_ENCODE, -1);
   }
+  if (get(b, ENCODE_CODE) != 0 && charged(b, ENCODE_CHARGES))
+    return fail_as(b, ENCODE_CODE, SILENT, "told to fail encoding");
   size_t count = object->length;
   if (keeps_length()) {
     if (room < count) return STOWAGE_TOO_BIG;
@@ -92,10 +94,8 @@ static int32_t decode(stowage_instance *raw, stowage_context *raw_context, const
   block *b = self->control;
   if (is_dead(self)) return STOWAGE_INVALID;
   add(b, DECODES, 1);
-  if (get(b, DECODE_CODE) != 0 && charged(b, DECODE_CHARGES)) {
-    if (!get(b, SILENT)) say("told to fail decoding");
-    return (int32_t)get(b, DECODE_CODE);
-  }
+  if (get(b, DECODE_CODE) != 0 && charged(b, DECODE_CHARGES))
+    return fail_as(b, DECODE_CODE, SILENT, "told to fail decoding");
   if (keeps_length()) {
     if (sidecar) {
       uint64_t hash = sum(input, input_length, object->id);
@@ -151,9 +151,7 @@ static void thread_close(stowage_instance *raw, stowage_context *raw_context) {
 static int32_t health(stowage_instance *raw, stowage_health *health) {
   instance *self = (instance *)raw;
   if (is_dead(self)) return STOWAGE_INVALID;
-  health->state = (uint32_t)get(self->control, HEALTH_STATE);
-  if (health->state > STOWAGE_HEALTH_GOOD) strcpy(health->message, "told to be unwell");
-  return STOWAGE_OK;
+  return tell_health(self->control, HEALTH_STATE, health);
 }
 
 static int32_t tier_open(const stowage_open *arguments, stowage_instance **result) {
@@ -211,6 +209,7 @@ __attribute__((visibility("default"))) const stowage_tier *stowage_tier_entry(co
     tier.priority = 500;
   }
   if (has("sidecar")) transform.sidecar_length = 8;
+  if (has("serial")) tier.thread_model = STOWAGE_THREADS_ONE_PER_INSTANCE;
   if (has("lossy")) tier.flags_required |= STOWAGE_FLAG_LOSSY;
   return &tier;
 }

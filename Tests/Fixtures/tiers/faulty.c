@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 // A backing in memory that fails as it is told. Its name says which form it takes: with "async" it offers submit,
-// with "serial" it stands one call at a time, with "transient" it is not persistent.
+// with "mapped" map, with "serial" it stands one call at a time, with "transient" it is not persistent.
 #include "faulty.h"
 
 enum {
   SLOTS, READ_CODE, READ_CHARGES, READ_SLOT, WRITE_CODE, WRITE_CHARGES, SYNC_CODE, FLIP_CHARGES, FLIP_SLOT,
   LOSE_CHARGES, MISDIRECT_CHARGES, MISDIRECT_TO, READ_DELAY_US, WRITE_DELAY_US, HANG_READ, HANG_SLOT, HANG_WRITE,
-  HANG_TRIM, HANG_SYNC, SILENT, HANG_CAPACITY, HEALTH_STATE,
+  HANG_TRIM, HANG_SYNC, SILENT, HANG_CAPACITY, HEALTH_STATE, HANG_MAP, HANG_SUBMIT,
   // What it counts.
   READS = 32, WRITES, SLOTS_WRITTEN, TRIMS, SYNCS, HANGING, VIOLATIONS, OPENS, CLOSES, INSIDE, INSIDE_MOST, DEAD_CALLS,
-  CAPACITIES
+  CAPACITIES, ASKED
 };
 
 #define SLOTS_MAX 65536
@@ -33,8 +33,6 @@ __attribute__((visibility("default"))) int faulty_contains(const char *name, con
                                                            size_t room) {
   return memmem(find_block(name)->memory, room, bytes, count) != NULL;
 }
-
-static int has(const char *word) { return strstr(FIXTURE_NAME, word) != NULL; }
 
 static void enter(instance *self) {
   int64_t inside = add(self->control, INSIDE, 1);
@@ -62,8 +60,7 @@ static int hangs(instance *self, uint32_t operation, uint64_t slot, uint32_t cou
 }
 
 static int32_t fail(instance *self, int code_knob, const char *text) {
-  if (!get(self->control, SILENT)) say(text);
-  return (int32_t)get(self->control, code_knob);
+  return fail_as(self->control, code_knob, SILENT, text);
 }
 
 static int32_t do_read(instance *self, uint64_t slot, uint32_t count, uint8_t *buffer) {
@@ -124,6 +121,13 @@ static void wait_while_hung(instance *self, uint32_t operation, uint64_t slot, u
   add(b, HANGING, -1);
 }
 
+static void wait_for(instance *self, int knob) {
+  if (!get(self->control, knob)) return;
+  add(self->control, ASKED, 1);
+  while (get(self->control, knob)) usleep(500);
+  add(self->control, ASKED, -1);
+}
+
 static int32_t perform(instance *self, stowage_request *request) {
   switch (request->operation) {
     case STOWAGE_OPERATION_READ: return do_read(self, request->slot, request->slot_count, request->buffer);
@@ -139,7 +143,7 @@ static int32_t backing_capacity(stowage_instance *raw, stowage_capacity *capacit
   instance *self = (instance *)raw;
   enter(self);
   add(self->control, CAPACITIES, 1);
-  while (get(self->control, HANG_CAPACITY)) usleep(500);
+  wait_for(self, HANG_CAPACITY);
   capacity->slots_total = (uint64_t)get(self->control, SLOTS);
   leave(self);
   return STOWAGE_OK;
@@ -187,13 +191,20 @@ static int32_t backing_sync(stowage_instance *raw, stowage_context *context) {
   return result;
 }
 
+static const uint8_t *backing_map(stowage_instance *raw, uint64_t slot) {
+  instance *self = (instance *)raw;
+  enter(self);
+  wait_for(self, HANG_MAP);
+  leave(self);
+  return self->memory + slot * self->page;
+}
+
 static int32_t tier_health(stowage_instance *raw, stowage_health *health) {
   instance *self = (instance *)raw;
   enter(self);
-  health->state = (uint32_t)get(self->control, HEALTH_STATE);
-  if (health->state > STOWAGE_HEALTH_GOOD) strcpy(health->message, "told to be unwell");
+  int32_t result = tell_health(self->control, HEALTH_STATE, health);
   leave(self);
-  return STOWAGE_OK;
+  return result;
 }
 
 static int32_t backing_root_read(stowage_instance *raw, uint8_t *root, size_t room, size_t *length) {
@@ -247,6 +258,7 @@ static int32_t backing_submit(stowage_instance *raw, stowage_context *context, s
   (void)context;
   instance *self = (instance *)raw;
   uint32_t done = 0;
+  wait_for(self, HANG_SUBMIT);
   pthread_mutex_lock(&self->lock);
   while (done < count && self->count < 256) self->waiting[self->count++] = requests[done++];
   pthread_mutex_unlock(&self->lock);
@@ -321,6 +333,7 @@ static stowage_tier tier = {
 __attribute__((visibility("default"))) const stowage_tier *stowage_tier_entry(const stowage_host *table) {
   host = table;
   if (has("async")) backing.submit = backing_submit;
+  if (has("mapped")) backing.map = backing_map;
   if (has("serial")) tier.thread_model = STOWAGE_THREADS_ONE_PER_INSTANCE;
   if (has("transient")) {
     tier.lifetime = STOWAGE_LIFETIME_TRANSIENT;

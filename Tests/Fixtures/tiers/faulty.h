@@ -64,4 +64,19 @@ static inline int charged(block *b, int count) {
 
 static inline void say(const char *text) { host->set_error(text, strlen(text)); }
 
+// Whether the form has a word in its name.
+static inline int has(const char *word) { return strstr(FIXTURE_NAME, word) != NULL; }
+
+// Fails as a knob says, with words unless told to be silent.
+static inline int32_t fail_as(block *b, int code, int silent, const char *text) {
+  if (!get(b, silent)) say(text);
+  return (int32_t)get(b, code);
+}
+
+static inline int32_t tell_health(block *b, int state, stowage_health *health) {
+  health->state = (uint32_t)get(b, state);
+  if (health->state > STOWAGE_HEALTH_GOOD) strcpy(health->message, "told to be unwell");
+  return STOWAGE_OK;
+}
+
 #endif

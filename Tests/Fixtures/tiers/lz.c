@@ -2,22 +2,9 @@
 //
 // Repeats of what came before, found by a small hash table: a control byte n < 128 stands before n + 1 bytes as they
 // are, n >= 128 before two bytes of distance; n - 124 bytes from there are repeated.
-#include "test-transform.h"
+#include "control-bytes.h"
 
 #define HASH(p) ((((uint32_t)(p)[0] | (uint32_t)(p)[1] << 8 | (uint32_t)(p)[2] << 16 | (uint32_t)(p)[3] << 24) * 2654435761u) >> 20)
-
-static int put_literals(const uint8_t *input, size_t count, uint8_t *output, size_t *out, size_t room) {
-  while (count > 0) {
-    size_t part = count < 128 ? count : 128;
-    if (*out + 1 + part > room) return 0;
-    output[(*out)++] = (uint8_t)(part - 1);
-    memcpy(output + *out, input, part);
-    *out += part;
-    input += part;
-    count -= part;
-  }
-  return 1;
-}
 
 static long encode_bytes(transform_instance *instance, const stowage_object *object, const uint8_t *input, size_t length,
                          uint8_t *output, size_t room, uint8_t *sidecar) {
@@ -45,24 +32,12 @@ static long encode_bytes(transform_instance *instance, const stowage_object *obj
   return (long)out;
 }
 
-static int32_t decode_bytes(transform_instance *instance, const stowage_object *object, const uint8_t *input,
-                            size_t input_length, uint8_t *output, size_t length, const uint8_t *sidecar) {
-  (void)instance, (void)object, (void)sidecar;
-  size_t at = 0, out = 0;
-  while (at < input_length) {
-    uint8_t control = input[at++];
-    size_t count = control < 128 ? control + 1u : control - 124u;
-    if (out + count > length || at + (control < 128 ? count : 2) > input_length) return STOWAGE_CORRUPT;
-    if (control < 128) {
-      memcpy(output + out, input + at, count);
-      at += count;
-      out += count;
-      continue;
-    }
-    size_t distance = input[at] | (size_t)input[at + 1] << 8;
-    at += 2;
-    if (distance == 0 || distance > out) return STOWAGE_CORRUPT;
-    for (; count > 0; count--, out++) output[out] = output[out - distance];
-  }
-  return out == length ? STOWAGE_OK : STOWAGE_CORRUPT;
+static const size_t repeat_bytes = 2;
+static size_t repeat_count(uint8_t control) { return control - 124u; }
+
+static int put_repeat(const uint8_t *input, uint8_t *output, size_t out, size_t count) {
+  size_t distance = input[0] | (size_t)input[1] << 8;
+  if (distance == 0 || distance > out) return 0;
+  for (; count > 0; count--, out++) output[out] = output[out - distance];
+  return 1;
 }

@@ -91,16 +91,16 @@ struct Knobs: @unchecked Sendable {
 enum BackingKnob: Int {
   case slots, readCode, readCharges, readSlot, writeCode, writeCharges, syncCode, flipCharges, flipSlot
   case loseCharges, misdirectCharges, misdirectTo, readDelay, writeDelay, hangRead, hangSlot, hangWrite
-  case hangTrim, hangSync, silent, hangCapacity, health
+  case hangTrim, hangSync, silent, hangCapacity, health, hangMap, hangSubmit
   case reads = 32
-  case writes, slotsWritten, trims, syncs, hanging, violations, opens, closes, inside, insideMost, deadCalls, capacities
+  case writes, slotsWritten, trims, syncs, hanging, violations, opens, closes, inside, insideMost, deadCalls, capacities, asked
 }
 
 enum TransformKnob: Int {
   case encodeCode, encodeCharges, decodeCode, decodeCharges, wrongCharges, lieCharges, lieLength, speechless
   case contextCode, contextCharges, contextBytes, encodeDelay, healthState
   case encodes = 32
-  case decodes, tooBigs, opened, closed, contexts, callsWhenClosed
+  case decodes, tooBigs, opened, closed, contexts, callsWhenClosed, inEncode
 }
 
 /// The ABI's codes as knobs take them.
