@@ -159,9 +159,9 @@ extension Engine {
     if port.trim(context, first: first, count: 64) { lock.withLock { port.slots.endTrim(first) } }
   }
 
-  /// The ports of the chain's backings.
-  func makePorts(_ chain: [ChainTier]) throws(StoreError) -> [BackingPort?] {
-    var ports: [BackingPort?] = [nil]
+  /// The ports of the chain's backings; those that were made before one fails are there to be shut down.
+  func makePorts(_ chain: [ChainTier]) throws(StoreError) {
+    ports = [nil]
     for (index, tier) in chain.enumerated() {
       guard tier.table.role == .backing else {
         ports.append(nil)
@@ -175,7 +175,6 @@ extension Engine {
           deadline: deadline, environment: environment, hasLower: hasLower,
           cleanUp: { [unowned self] request in endLate(request) }))
     }
-    return ports
   }
 
   /// A request has ended: what it kept is free.
