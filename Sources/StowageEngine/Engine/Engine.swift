@@ -173,7 +173,7 @@ final class Engine: @unchecked Sendable {
         state.pointee.contextBytes = (tierMemory - before) / workers.count + pageSize * 3
         state.pointee.contextsAhead = 1
       }
-      ports = try makePorts(setting.places)
+      try makePorts(setting.places)
       for port in ports {
         guard let port, let total = try port.readCapacity(isOpening: true) else { continue }
         lock.withLock { port.slots.setTotal(total) }

@@ -79,8 +79,10 @@ extension Engine {
     while pageSums.count <= pages.table.count, pageSums.append() != nil {}
   }
 
-  /// Whether nothing that is under way or could be begun makes room.
+  /// Whether nothing that is under way or could be begun makes room. A worker that still has its context in hand may have
+  /// segments open in it, which are work only once it lets go.
   var isStalled: Bool {
+    guard !workers.contains(where: { $0.pointee.held.load(ordering: .acquiring) != 0 }) else { return false }
     guard state.pointee.jobs == 0, state.pointee.puts == 0, state.pointee.limboHead == noSegment || !reclaimLimbo() else {
       return false
     }
@@ -113,7 +115,7 @@ struct PutWait {
       throw .full(engine.fullReason())
     }
     guard now < until else {
-      throw .full("demotion made no room within \(engine.putPatience / 1_000_000_000) s")
+      throw .full(engine.impatientReason())
     }
     if engine.isManual {
       engine.lock.unlock()
@@ -133,6 +135,13 @@ struct PutWait {
 
 extension Engine {
   var putPatience: UInt64 { nanoseconds(configuration.putPatience) }
+
+  /// What a put is told that waited in vain while work was under way or could be begun. With the lock.
+  func impatientReason() -> String {
+    let work = state.pointee.jobs == 1 ? "1 piece of work is" : "\(state.pointee.jobs) pieces of work are"
+    let degraded = degradedReasons.withLock { $0 }.map { "; '\(plan.levels[$0.key].name)': \($0.value)" }
+    return "demotion made no room within \(putPatience / 1_000_000_000) s; \(work) under way\(degraded.sorted().joined())"
+  }
 
   /// What a refused put is told. With the lock.
   func fullReason() -> String {

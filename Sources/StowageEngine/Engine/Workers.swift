@@ -161,9 +161,9 @@ extension Engine {
     if port.trim(context, first: first, count: 64) { lock.withLock { port.slots.endTrim(first) } }
   }
 
-  /// The ports of the chain's backings.
-  func makePorts(_ places: [ChainTier?]) throws(StoreError) -> [BackingPort?] {
-    var ports: [BackingPort?] = [nil]
+  /// The ports of the chain's backings; those that were made before one fails are there to be shut down.
+  func makePorts(_ places: [ChainTier?]) throws(StoreError) {
+    ports = [nil]
     for (index, tier) in places.enumerated() {
       guard let tier, let instance = instances[index] else {
         ports.append(nil)
@@ -171,7 +171,6 @@ extension Engine {
       }
       ports.append(try makePort(level: index + 1, tier, instance))
     }
-    return ports
   }
 
   /// The port of a backing; nil for transforms.
