@@ -58,6 +58,8 @@ let package = Package(
     .target(name: "CStowageSystem"),
     .target(name: "CStowageProbe"),
     .target(name: "CStowageTrial"),
+    .target(name: "CStowageTemplates"),
+    .target(name: "StowageTemplates", dependencies: ["CStowageTemplates"], swiftSettings: common),
     .target(
       name: "StowageEngine",
       dependencies: [
@@ -84,7 +86,7 @@ let package = Package(
     .executableTarget(
       name: "stowage",
       dependencies: [
-        "StowageEngine", "StowagePlugins", "StowageControl", "StowageTrial", "CStowageProbe",
+        "StowageEngine", "StowagePlugins", "StowageControl", "StowageTrial", "StowageTemplates", "CStowageProbe",
         .product(name: "CStowageTier", package: "plugin-sdk"),
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "Logging", package: "swift-log"),
@@ -109,6 +111,13 @@ let package = Package(
     .testTarget(
       name: "StowagePluginsTests",
       dependencies: ["StowageEngine", "StowagePlugins", "StowageControl", "StowageTestSupport"],
+      swiftSettings: common),
+    .testTarget(
+      name: "StowageAuthorTests",
+      dependencies: [
+        "StowageEngine", "StowagePlugins", "StowageTemplates", "StowageTestSupport",
+        .product(name: "CStowageTier", package: "plugin-sdk"),
+      ],
       swiftSettings: common),
     .testTarget(
       name: "StowageFaultTests",

@@ -7,7 +7,7 @@ internal import StowagePlugins
 struct PluginsCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "plugins", abstract: "Show the plug-ins that are there.",
-    subcommands: [PluginsListCommand.self, PluginsInfoCommand.self], defaultSubcommand: PluginsListCommand.self)
+    subcommands: [PluginsListCommand.self, PluginsInfoCommand.self, PluginsNewCommand.self], defaultSubcommand: PluginsListCommand.self)
 }
 
 struct PluginsListCommand: ParsableCommand {

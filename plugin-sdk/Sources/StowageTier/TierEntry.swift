@@ -149,16 +149,18 @@ private func addState(to tier: UnsafeMutablePointer<stowage_tier>) {
 
 private func addHealth(to tier: UnsafeMutablePointer<stowage_tier>) {
   tier.pointee.health = { instance, health in
+    // No more is filled in than the host has room for.
+    let room = min(Int(health.pointee.struct_size), MemoryLayout<stowage_health>.size)
+    guard let start = MemoryLayout<stowage_health>.offset(of: \.message), room >= start else { return STOWAGE_INVALID }
     let answer = TierInstance.header(instance).pointee.type._health(TierInstance.tier(instance))
     health.pointee.state = answer.state.rawValue
-    // struct_size is the host's; the draft has had both fields from the start.
-    withUnsafeMutableBytes(of: &health.pointee.message) { message in
-      message.initializeMemory(as: UInt8.self, repeating: 0)
-      // Cut between characters, with room for the NUL.
-      var text = answer.message
-      while text.utf8.count >= message.count { text.removeLast() }
-      message.copyBytes(from: text.utf8)
-    }
+    let message = UnsafeMutableRawBufferPointer(start: UnsafeMutableRawPointer(health) + start, count: room - start)
+    guard message.count > 0 else { return STOWAGE_OK }
+    message.initializeMemory(as: UInt8.self, repeating: 0)
+    // Cut between characters, with room for the NUL.
+    var text = answer.message
+    while text.utf8.count >= message.count { text.removeLast() }
+    message.copyBytes(from: text.utf8)
     return STOWAGE_OK
   }
 }

@@ -125,6 +125,26 @@ struct KitTests {
     #expect(text == String(repeating: "é", count: 127))
   }
 
+  @Test func nothingIsFilledInBeyondTheHostsStructures() throws {
+    let instance = try #require(MockHost.open(transform, options: options(add: 9)).instance)
+    defer { transform.pointee.close(instance) }
+    var health = stowage_health()
+    withUnsafeMutableBytes(of: &health) { $0.initializeMemory(as: UInt8.self, repeating: 0xAA) }
+    health.struct_size = 11
+    #expect(transform.pointee.health?(instance, &health) == STOWAGE_OK)
+    #expect(health.state == STOWAGE_HEALTH_DEGRADED)
+    let bytes = withUnsafeBytes(of: health) { Array($0) }
+    #expect(Array(bytes[8..<12]) == [0xC3, 0xA9, 0, 0xAA])
+    health.struct_size = 7
+    #expect(transform.pointee.health?(instance, &health) == STOWAGE_INVALID)
+
+    let slots = try #require(MockHost.open(backing).instance)
+    defer { backing.pointee.close(slots) }
+    var capacity = stowage_capacity(struct_size: 8, reserved: 0, slots_total: 77)
+    #expect(try #require(backing.pointee.backing).pointee.capacity(slots, &capacity) == STOWAGE_INVALID)
+    #expect(capacity.slots_total == 77)
+  }
+
   @Test func slotsGoThereAndBack() throws {
     let before = MockHost.bytesInUse
     let table = try #require(backing.pointee.backing).pointee
