@@ -3,6 +3,7 @@
 #   make run            builds everything and runs the main job, `stowage trial`
 #   make build          bin/stowage and bin/plugins/*.tier.so
 #   make test           all tests
+#   make check-abi      the headers of the kit: they compile alone, and are what plugin-sdk/abi says
 #   make test-sanitize  the engine's tests under ThreadSanitizer and AddressSanitizer
 #   make bench-cost     the engine's cost beside the bare codec, over real pages
 #   make clean
@@ -13,7 +14,7 @@ TIERS := lz4 zstd brotli aes-gcm swapfile
 BUILD ?= .build
 SWIFT_BUILD := swift build -c release --scratch-path $(BUILD)
 
-.PHONY: run build test test-sanitize bench-cost requirements clean
+.PHONY: run build test check-abi test-sanitize bench-cost requirements clean
 
 run: build
 	bin/stowage trial
@@ -28,6 +29,10 @@ build: requirements
 
 test: build
 	scripts/test
+
+check-abi: requirements
+	scripts/check-header
+	scripts/check-abi
 
 test-sanitize: requirements
 	scripts/test-sanitize

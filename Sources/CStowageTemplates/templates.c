@@ -101,6 +101,9 @@ static const unsigned char file30[] = {
 static const unsigned char file31[] = {
 #embed "../../plugin-sdk/include/stowage/tier-helpers.h"
 };
+static const unsigned char file32[] = {
+#embed "../../plugin-sdk/include/stowage/extensions.h"
+};
 
 #define FILE_AT(number, path) {path, file##number, sizeof file##number}
 
@@ -137,6 +140,7 @@ static const stowage_template_file files[] = {
     FILE_AT(29, "templates/swift/kit-Package.swift"),
     FILE_AT(30, "templates/swift/transform.swift"),
     FILE_AT(31, "include/stowage/tier-helpers.h"),
+    FILE_AT(32, "include/stowage/extensions.h"),
 };
 
 size_t stowage_template_file_count(void) { return sizeof files / sizeof files[0]; }

@@ -56,25 +56,24 @@ public struct TierTemplate: Sendable {
     switch language {
     case .c:
       return common + [
-        ("\(name).c", "\(own)/\(role.rawValue).c"), header(in: ""),
-        ("include/stowage/tier-helpers.h", "include/stowage/tier-helpers.h"),
+        ("\(name).c", "\(own)/\(role.rawValue).c"), header("tier"), header("tier-helpers"), header("extensions"),
       ]
     case .rust:
       return common + [
         ("Cargo.toml", "\(own)/Cargo.toml"), ("src/lib.rs", "\(own)/\(role.rawValue).rs"),
-        ("src/stowage.rs", "\(own)/stowage.rs"), header(in: ""),
+        ("src/stowage.rs", "\(own)/stowage.rs"), header("tier"),
       ]
     case .swift:
-      let kit = KitFiles.paths.filter { $0.hasPrefix("Sources/") || $0 == "tier.map" || $0 == "include/module.modulemap" }
+      let kit = KitFiles.paths.filter { !$0.hasPrefix("templates/") }
       return common + [
         ("Package.swift", "\(own)/Package.swift"), ("Sources/Tier.swift", "\(own)/\(role.rawValue).swift"),
-        ("stowage-kit/Package.swift", "\(own)/kit-Package.swift"), header(in: "stowage-kit/"),
+        ("stowage-kit/Package.swift", "\(own)/kit-Package.swift"),
       ] + kit.map { ("stowage-kit/\($0)", $0) }
     }
   }
 
-  private func header(in folder: String) -> (path: String, source: String) {
-    ("\(folder)include/stowage/tier.h", "include/stowage/tier.h")
+  private func header(_ name: String) -> (path: String, source: String) {
+    ("include/stowage/\(name).h", "include/stowage/\(name).h")
   }
 
   private func filledIn(_ text: String) -> String {

@@ -19,7 +19,7 @@
 #ifndef STOWAGE_TIER_HELPERS_H
 #define STOWAGE_TIER_HELPERS_H
 
-#include <stowage/tier.h>
+#include "tier.h"
 #include <string.h>
 
 /* What every struct stowage_instance begins with. */
