@@ -2,6 +2,7 @@
 #
 #   make run            builds everything and runs the main job, `stowage trial`
 #   make build          bin/stowage and bin/plugins/*.tier.so
+#   make install        what was built, below PREFIX (/usr/local); DESTDIR goes in front of every path
 #   make test           all tests
 #   make check-abi      the headers of the kit: they compile alone, and are what plugin-sdk/abi says
 #   make test-sanitize  the engine's tests under ThreadSanitizer and AddressSanitizer
@@ -12,9 +13,11 @@ SHELL := /bin/bash
 
 TIERS := lz4 zstd brotli aes-gcm swapfile
 BUILD ?= .build
+PREFIX ?= /usr/local
+export PREFIX DESTDIR
 SWIFT_BUILD := swift build -c release --scratch-path $(BUILD)
 
-.PHONY: run build test check-abi test-sanitize bench-cost requirements clean
+.PHONY: run build install test check-abi test-sanitize bench-cost requirements clean
 
 run: build
 	bin/stowage trial
@@ -26,6 +29,9 @@ build: requirements
 	$(SWIFT_BUILD) --product stowage
 	for tier in $(TIERS); do $(SWIFT_BUILD) --product $$tier-tier; done
 	@scripts/install-local $(BUILD)/release bin $(TIERS)
+
+install:
+	@scripts/install bin
 
 test: build
 	scripts/test
