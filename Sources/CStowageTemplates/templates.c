@@ -104,6 +104,9 @@ static const unsigned char file31[] = {
 static const unsigned char file32[] = {
 #embed "../../plugin-sdk/include/stowage/extensions.h"
 };
+static const unsigned char file33[] = {
+#embed "../../plugin-sdk/Sources/StowageTier/TierExtensions.swift"
+};
 
 #define FILE_AT(number, path) {path, file##number, sizeof file##number}
 
@@ -141,6 +144,7 @@ static const stowage_template_file files[] = {
     FILE_AT(30, "templates/swift/transform.swift"),
     FILE_AT(31, "include/stowage/tier-helpers.h"),
     FILE_AT(32, "include/stowage/extensions.h"),
+    FILE_AT(33, "Sources/StowageTier/TierExtensions.swift"),
 };
 
 size_t stowage_template_file_count(void) { return sizeof files / sizeof files[0]; }

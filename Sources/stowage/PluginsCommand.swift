@@ -123,7 +123,7 @@ enum PluginJSON {
       .init("vendor", .text(orNull: known.vendor.nonEmpty)), .init("licence", .text(orNull: known.licence.nonEmpty)),
       .init("url", .text(orNull: known.url.nonEmpty)), .init("threads", .text(known.threadModel.text)),
       .init("flags", .list(known.flags.names.map { .text($0) })),
-      .init("sidecar_bytes", .number(known.sidecarLength)),
+      .init("sidecar_bytes", .number(known.sidecarLength)), .init("runs_on", .text(orNull: known.facts.nonEmpty)),
       .init("options", .list(known.options.map(option))),
     ]
     return .object(members)
