@@ -26,7 +26,7 @@ struct PluginsNewCommand: ParsableCommand {
   var role = "transform"
 
   @Option(help: ArgumentHelp("Make the folder in this one (default: the working folder).", valueName: "folder"))
-  var into = "."
+  var into: String?
 
   @Flag(help: "Write what was made as JSON.") var json = false
 
@@ -34,7 +34,7 @@ struct PluginsNewCommand: ParsableCommand {
     do {
       let template = try TierTemplate(
         name: name, language: try choice(language, "--language"), role: try choice(role, "--role"))
-      let folder = try TierFolder.write(template, into: FilePaths.absolute(into))
+      let folder = try TierFolder.write(template, into: FilePaths.absolute(into ?? "."))
       try show(template, folder)
     } catch let error as TierTemplateError {
       throw refused(error.description)

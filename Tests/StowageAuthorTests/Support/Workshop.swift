@@ -27,7 +27,13 @@ enum Workshop {
     let tools = URL(fileURLWithPath: Command.stowage).deletingLastPathComponent().path
     let path = ProcessInfo.processInfo.environment["PATH"] ?? "/usr/bin:/bin"
     var environment: [String: String?] = ["PATH": "\(tools):\(path)", "STOWAGE_PLUGIN_PATH": nil, "MAKEFLAGS": nil]
-    if let home { environment["HOME"] = home }
+    if let home {
+      // Where rustup is used, it keeps its compilers in the real home.
+      let own = ProcessInfo.processInfo.environment
+      let rustup: String? = own["RUSTUP_HOME"] ?? own["HOME"].map { "\($0)/.rustup" }
+      environment.updateValue(rustup, forKey: "RUSTUP_HOME")
+      environment["HOME"] = home
+    }
     return try Command.run(
       "/usr/bin/timeout", ["-k", "5", "\(seconds)", "/bin/sh", "-c", line], environment: environment, in: folder)
   }
