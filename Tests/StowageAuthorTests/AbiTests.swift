@@ -83,4 +83,46 @@ import Testing
     #expect(outcome.status != 0)
     #expect((outcome.output + outcome.errors).contains(change.says), "\(outcome.output) \(outcome.errors)")
   }
+
+  // MARK: The same in Rust
+
+  private func text(_ path: String) throws -> String {
+    try String(contentsOf: TierCompiler.checkout.appendingPathComponent(path), encoding: .utf8)
+  }
+
+  @Test("the Rust template's constants have the header's values")
+  func rustConstants() throws {
+    let description = try text("plugin-sdk/abi/tier-0.9.txt")
+    let known = Dictionary(
+      uniqueKeysWithValues: description.matches(of: /constant STOWAGE_(\w+) = (-?\d+), (\d) bytes/).map {
+        (String($0.1), Int($0.2))
+      })
+    let constants = try text("plugin-sdk/templates/rust/stowage.rs").matches(of: /pub const (\w+): \w+ = ([^;]+);/)
+    #expect(constants.count > 35)
+    for constant in constants {
+      let parts = constant.2.split(separator: " << ").map { $0.split(separator: "_").joined() }
+      let numbers = parts.compactMap { $0.hasPrefix("0x") ? Int($0.dropFirst(2), radix: 16) : Int($0) }
+      let value = numbers.count == 2 ? numbers[0] << numbers[1] : numbers.first
+      #expect(known[String(constant.1)] == value, "\(constant.1)")
+    }
+  }
+
+  @Test("the Rust template's structures have the header's fields, in its order")
+  func rustFields() throws {
+    let description = try text("plugin-sdk/abi/tier-0.9.txt")
+    let rust = try text("plugin-sdk/templates/rust/stowage.rs")
+    let names = [
+      "Host": "host", "OptionEntry": "option", "OptionValue": "option_value", "Open": "open", "Object": "object",
+      "Transform": "transform", "Capacity": "capacity", "Backing": "backing", "Tier": "tier",
+    ]
+    let structures = rust.matches(of: /pub struct (\w+)(?:<[^>]*>)? \{\n((?:    .*\n)+)\}/)
+    #expect(Set(structures.map { String($0.1) }) == Set(names.keys))
+    for structure in structures {
+      let own = structure.2.matches(of: /(?m)^    pub (\w+):/).map { $0.1 == "kind" ? "type" : String($0.1) }
+      let head = "struct stowage_\(names[String(structure.1)] ?? ""): "
+      let lines = description.split(separator: "\n").drop { !$0.hasPrefix(head) }.dropFirst().prefix { $0.hasPrefix(" ") }
+      let fields = lines.compactMap { $0.firstMatch(of: /^ +\d+ +\d+  (\w+):/).map { String($0.1) } }
+      #expect(own == fields, "\(structure.1)")
+    }
+  }
 }
