@@ -10,7 +10,7 @@ public enum TierFolder {
   public static func write(_ template: TierTemplate, into parent: String) throws(TierTemplateError) -> String {
     let files = try template.files()
     let folder = parent.hasSuffix("/") ? parent + template.name : "\(parent)/\(template.name)"
-    // A plug-in in a folder that others can write is refused, so the modes do not follow the umask.
+    // A plug-in in a folder that others can write is refused: not writable for them, whatever the umask.
     guard mkdir(folder, 0o755) == 0 else {
       throw errno == EEXIST ? .exists(folder) : failure(folder)
     }
