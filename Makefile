@@ -2,7 +2,9 @@
 #
 #   make run            builds everything and runs the main job, `stowage trial`
 #   make build          bin/stowage and bin/plugins/*.tier.so
+#   make install        what was built, below PREFIX (/usr/local); DESTDIR goes in front of every path
 #   make test           all tests
+#   make check-abi      the headers of the kit: they compile alone, and are what plugin-sdk/abi says
 #   make test-sanitize  the engine's tests under ThreadSanitizer and AddressSanitizer; -short: as CI runs them
 #   make bench-cost     the engine's cost beside the bare codec, over real pages
 #   make clean
@@ -11,9 +13,11 @@ SHELL := /bin/bash
 
 TIERS := lz4 zstd brotli aes-gcm swapfile
 BUILD ?= .build
+PREFIX ?= /usr/local
+export PREFIX DESTDIR
 SWIFT_BUILD := swift build -c release --scratch-path $(BUILD)
 
-.PHONY: run build test test-sanitize test-sanitize-short bench-cost requirements clean
+.PHONY: run build install test check-abi test-sanitize test-sanitize-short bench-cost requirements clean
 
 run: build
 	bin/stowage trial
@@ -26,8 +30,15 @@ build: requirements
 	for tier in $(TIERS); do $(SWIFT_BUILD) --product $$tier-tier; done
 	@scripts/install-local $(BUILD)/release bin $(TIERS)
 
+install:
+	@scripts/install bin
+
 test: build
 	scripts/test
+
+check-abi: requirements
+	scripts/check-header
+	scripts/check-abi
 
 test-sanitize: requirements
 	scripts/test-sanitize

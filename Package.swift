@@ -58,6 +58,8 @@ let package = Package(
     .target(name: "CStowageSystem"),
     .target(name: "CStowageProbe"),
     .target(name: "CStowageTrial"),
+    .target(name: "CStowageTemplates"),
+    .target(name: "StowageTemplates", dependencies: ["CStowageTemplates"], swiftSettings: common),
     .target(
       name: "StowageEngine",
       dependencies: [
@@ -91,7 +93,8 @@ let package = Package(
     .executableTarget(
       name: "stowage",
       dependencies: [
-        "StowageEngine", "StowagePlugins", "StowageControl", "StowageTrial", "StowageValidate", "CStowageProbe",
+        "StowageEngine", "StowagePlugins", "StowageControl", "StowageTrial", "StowageValidate", "StowageTemplates",
+        "CStowageProbe",
         .product(name: "CStowageTier", package: "plugin-sdk"),
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "Logging", package: "swift-log"),
@@ -120,6 +123,13 @@ let package = Package(
     .testTarget(
       name: "StowageValidateTests",
       dependencies: ["StowageValidate", "StowagePlugins", "StowageTestSupport", "stowage"], swiftSettings: common),
+    .testTarget(
+      name: "StowageAuthorTests",
+      dependencies: [
+        "StowageEngine", "StowagePlugins", "StowageTemplates", "StowageTestSupport",
+        .product(name: "CStowageTier", package: "plugin-sdk"),
+      ],
+      swiftSettings: common),
     .testTarget(
       name: "StowageFaultTests",
       dependencies: [

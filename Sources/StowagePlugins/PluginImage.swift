@@ -7,7 +7,7 @@ internal import StowageEngine
 /// How far the loading of a plug-in has come; said before each step, so that it is known which one did
 /// not come back.
 enum LoadStage: String, CaseIterable {
-  case checking, linking, entering, describing
+  case checking, linking, entering, describing, asking
 
   /// After "while ".
   var text: String {
@@ -16,6 +16,7 @@ enum LoadStage: String, CaseIterable {
     case .linking: "the dynamic linker loaded it (constructors run there)"
     case .entering: "stowage_tier_entry ran"
     case .describing: "its descriptor was read"
+    case .asking: "it was asked for its extensions"
     }
   }
 }

@@ -7,7 +7,8 @@ internal import Glibc
 /// All of them are searched; the first file of a name wins:
 /// 1. the folders given on the command line,
 /// 2. those of the environment variable `STOWAGE_PLUGIN_PATH`,
-/// 3. `plugins` beside the real executable: the build folder, when run from a checkout,
+/// 3. `plugins` beside the real executable: the build folder, when run from a checkout; then `../lib/stowage/plugins`
+///    from there: the installation that the executable belongs to,
 /// 4. the system's: /usr/local/lib/stowage/plugins, /usr/lib/stowage/plugins,
 /// 5. the user's: ~/.local/lib/stowage/plugins.
 ///
@@ -43,7 +44,10 @@ public struct PluginPath: Sendable, Hashable {
     var folders = explicit.flatMap(split)
     if only { return folders }
     folders += split(environment ?? "")
-    if let executable { folders.append(FilePaths.folder(of: executable) + "/plugins") }
+    if let executable {
+      let beside = FilePaths.folder(of: executable)
+      folders += [beside + "/plugins", FilePaths.folder(of: beside) + "/lib/stowage/plugins"]
+    }
     folders += ["/usr/local/lib/stowage/plugins", "/usr/lib/stowage/plugins"]
     if let home, home.hasPrefix("/") { folders.append(home + "/.local/lib/stowage/plugins") }
     return folders

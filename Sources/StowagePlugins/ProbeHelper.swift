@@ -32,6 +32,8 @@ public enum ProbeHelper {
     do throws(PluginError) {
       let image = try PluginImage(path: file, trust: trust) { helper.stage($0.rawValue) }
       result.description = TierDescription(image.table)
+      say(ProbeProtocol.stage(.asking))
+      result.description?.facts = TierFacts.of(image.table)
       result.hash = image.hash
     } catch {
       if case .refused(_, let reason) = error { result.refusal = reason } else { result.refusal = "\(error)" }

@@ -19,6 +19,9 @@ public struct TierDescription: Sendable, Hashable {
   public var options: [TierOption]
   /// Bytes beside each object; 0 for backings.
   public var sidecarLength: Int
+  /// What the tier runs on here, in its own words (stowage.tier.describe/1); empty when it does not say, or was not
+  /// asked: only probing asks.
+  public var facts = ""
 
   public init(_ table: TierTable) {
     name = table.name

@@ -12,7 +12,8 @@ struct PluginOptions: ParsableArguments {
       discussion: """
         May be given several times, and may be a list with colons. All of these are searched, in this order, and the \
         first file of a name wins: --plugin-path, the list in STOWAGE_PLUGIN_PATH, 'plugins' beside the executable, \
-        /usr/local/lib/stowage/plugins, /usr/lib/stowage/plugins, ~/.local/lib/stowage/plugins.
+        '../lib/stowage/plugins' from there, /usr/local/lib/stowage/plugins, \
+        /usr/lib/stowage/plugins, ~/.local/lib/stowage/plugins.
         """,
       valueName: "folder"))
   var pluginPath: [String] = []

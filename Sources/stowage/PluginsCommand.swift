@@ -8,8 +8,8 @@ struct PluginsCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "plugins", abstract: "Show the plug-ins that are there.",
     subcommands: [
-      PluginsListCommand.self, PluginsInfoCommand.self, PluginsValidateCommand.self, PluginsChecksCommand.self,
-      PluginsBenchCommand.self,
+      PluginsListCommand.self, PluginsInfoCommand.self, PluginsNewCommand.self, PluginsValidateCommand.self,
+      PluginsChecksCommand.self, PluginsBenchCommand.self,
     ], defaultSubcommand: PluginsListCommand.self)
 }
 
@@ -126,7 +126,7 @@ enum PluginJSON {
       .init("vendor", .text(orNull: known.vendor.nonEmpty)), .init("licence", .text(orNull: known.licence.nonEmpty)),
       .init("url", .text(orNull: known.url.nonEmpty)), .init("threads", .text(known.threadModel.text)),
       .init("flags", .list(known.flags.names.map { .text($0) })),
-      .init("sidecar_bytes", .number(known.sidecarLength)),
+      .init("sidecar_bytes", .number(known.sidecarLength)), .init("runs_on", .text(orNull: known.facts.nonEmpty)),
       .init("options", .list(known.options.map(option))),
     ]
     return .object(members)

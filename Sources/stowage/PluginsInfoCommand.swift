@@ -65,6 +65,7 @@ struct PluginsInfoCommand: ParsableCommand {
       ("flags", known.flags.names.isEmpty ? "none" : known.flags.names.joined(separator: ", ")),
     ]
     if known.role == .transform { fields.append(("sidecar", "\(known.sidecarLength) bytes beside each object")) }
+    if let facts = known.facts.nonEmpty { fields.append(("runs on", DisplayText.plain(facts))) }
     for (label, text) in [("vendor", known.vendor), ("licence", known.licence), ("url", known.url)] {
       if let text = text.nonEmpty { fields.append((label, text)) }
     }

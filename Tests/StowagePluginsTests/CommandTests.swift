@@ -96,7 +96,7 @@ import Testing
     #expect(listing.searched.starts(with: ["\(real)/here", "/nonexistent/a", "/nonexistent/b", "/nonexistent/c"]))
     #expect(listing.searched[4].hasSuffix("/plugins"))
     #expect(listing.searched.last == "\(folder.path)/.local/lib/stowage/plugins")
-    #expect(listing.searched.count == 8)
+    #expect(listing.searched.count == 9)
   }
 
   @Test("info tells everything, by name and by file")

@@ -12,8 +12,8 @@ import Testing
       explicit: ["/a:/b", "c"], only: false, environment: "/e::/f", executable: "/x/bin/stowage", home: "/home/u")
     #expect(
       list == [
-        "/a", "/b", "c", "/e", "/f", "/x/bin/plugins", "/usr/local/lib/stowage/plugins", "/usr/lib/stowage/plugins",
-        "/home/u/.local/lib/stowage/plugins",
+        "/a", "/b", "c", "/e", "/f", "/x/bin/plugins", "/x/lib/stowage/plugins",
+        "/usr/local/lib/stowage/plugins", "/usr/lib/stowage/plugins", "/home/u/.local/lib/stowage/plugins",
       ])
     #expect(
       PluginPath.list(explicit: ["/a"], only: true, environment: "/e", executable: "/x/stowage", home: "/h") == ["/a"])

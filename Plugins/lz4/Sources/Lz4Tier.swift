@@ -58,5 +58,9 @@ struct Lz4Tier: TransformTier {
   }
 }
 
+private let describe = DescribeExtension { DescribeExtension.write("liblz4 \(String(cString: LZ4_versionString()))", $0, $1, $2) }
+
 @c @implementation
-public func stowage_tier_entry(_ host: HostTable) -> TierTable? { Lz4Tier.entry(host) { Lz4Tier.open($0, $1) } }
+public func stowage_tier_entry(_ host: HostTable) -> TierTable? {
+  Lz4Tier.entry(host) { Lz4Tier.open($0, $1) } extensions: { describe.table($0) }
+}

@@ -94,5 +94,9 @@ struct ZstdTier: TransformTier {
   }
 }
 
+private let describe = DescribeExtension { DescribeExtension.write("libzstd \(String(cString: ZSTD_versionString()))", $0, $1, $2) }
+
 @c @implementation
-public func stowage_tier_entry(_ host: HostTable) -> TierTable? { ZstdTier.entry(host) { ZstdTier.open($0, $1) } }
+public func stowage_tier_entry(_ host: HostTable) -> TierTable? {
+  ZstdTier.entry(host) { ZstdTier.open($0, $1) } extensions: { describe.table($0) }
+}

@@ -87,6 +87,13 @@ public struct TierTable: @unchecked Sendable {
   public var isMandatory: Bool { flags.contains(.mandatory) }
   public var isLengthPreserving: Bool { flags.contains(.lengthPreserving) }
 
+  /// What the tier offers under an id, "name/revision"; nil when it has nothing of it. Only this tier is asked.
+  /// Constant, and valid as long as the process.
+  public func extensionTable(_ id: String) -> UnsafeRawPointer? {
+    guard let get = descriptor.pointee.get_extension else { return nil }
+    return id.withCString { get($0) }
+  }
+
   /// Checks and copies a descriptor.
   /// - Parameters:
   ///   - source: what `stowage_tier_entry` returned; must live as long as the process.

@@ -7,7 +7,7 @@ struct MemoryTier: BackingTier {
   static let about = TierDescription(
     name: "memory", version: "1.0.0", summary: "Slots in memory.", priority: 850, threads: .parallel,
     optional: [.swapSafe], offers: [.map],
-    options: [.bytes("size", "how much memory to hold, in bytes", default: 64 << 20, in: 65536...(1 << 40))])
+    options: [.bytes("size", "how much memory to hold, in bytes", default: 16 << 20, in: 65536...(1 << 40))])
 
   let host: TierHost
   let slots: UnsafeMutableRawBufferPointer

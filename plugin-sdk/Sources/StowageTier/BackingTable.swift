@@ -33,6 +33,7 @@ private func requiredBackingFunctions() -> stowage_backing {
     struct_size: UInt32(MemoryLayout<stowage_backing>.stride), reserved: 0,
     capacity: { instance, capacity in
       code { () throws(TierError) in
+        guard Int(capacity.pointee.struct_size) >= MemoryLayout<stowage_capacity>.size else { throw .invalid }
         capacity.pointee.slots_total = try TierInstance.header(instance).pointee.backing.unsafelyUnwrapped
           ._slotCount(TierInstance.tier(instance))
       }

@@ -17,8 +17,10 @@ public typealias TierOpenFunction =
 extension TransformTier where Self: ~Copyable {
   /// Checks the host and makes the descriptor of this tier. Called once per process.
   @inlinable
-  public static func entry(_ host: HostTable, open: TierOpenFunction) -> TierTable? {
-    makeDescriptor(host, about, open, isTransform: true, hasContext: MemoryLayout<Context>.size > 0)
+  public static func entry(
+    _ host: HostTable, open: TierOpenFunction, extensions: TierExtensionFunction? = nil
+  ) -> TierTable? {
+    makeDescriptor(host, about, open, extensions, isTransform: true, hasContext: MemoryLayout<Context>.size > 0)
   }
 
   /// Opens an instance of this tier.
@@ -42,8 +44,10 @@ extension TransformTier where Self: ~Copyable {
 extension BackingTier where Self: ~Copyable {
   /// Checks the host and makes the descriptor of this tier. Called once per process.
   @inlinable
-  public static func entry(_ host: HostTable, open: TierOpenFunction) -> TierTable? {
-    makeDescriptor(host, about, open, isTransform: false, hasContext: MemoryLayout<Context>.size > 0)
+  public static func entry(
+    _ host: HostTable, open: TierOpenFunction, extensions: TierExtensionFunction? = nil
+  ) -> TierTable? {
+    makeDescriptor(host, about, open, extensions, isTransform: false, hasContext: MemoryLayout<Context>.size > 0)
   }
 
   /// Opens an instance of this tier.
@@ -67,7 +71,8 @@ extension BackingTier where Self: ~Copyable {
 /// The descriptor, in memory that is never freed, as the host keeps it for ever.
 @usableFromInline
 func makeDescriptor(
-  _ host: HostTable, _ about: TierDescription, _ open: TierOpenFunction, isTransform: Bool, hasContext: Bool
+  _ host: HostTable, _ about: TierDescription, _ open: TierOpenFunction, _ extensions: TierExtensionFunction?,
+  isTransform: Bool, hasContext: Bool
 ) -> TierTable? {
   guard let host = acceptedHost(host, about) else { return nil }
   about.host.pointee = host
@@ -76,6 +81,7 @@ func makeDescriptor(
   tier.initialize(to: about.raw)
   tier.pointee.open = open
   tier.pointee.close = { TierInstance.destroy($0) }
+  tier.pointee.get_extension = extensions
   if isTransform {
     tier.pointee.role = STOWAGE_ROLE_TRANSFORM
     tier.pointee.transform = makeTransformTable(sidecarLength: about.sidecarLength)
@@ -149,16 +155,18 @@ private func addState(to tier: UnsafeMutablePointer<stowage_tier>) {
 
 private func addHealth(to tier: UnsafeMutablePointer<stowage_tier>) {
   tier.pointee.health = { instance, health in
+    // No more is filled in than the host has room for.
+    let room = min(Int(health.pointee.struct_size), MemoryLayout<stowage_health>.size)
+    guard let start = MemoryLayout<stowage_health>.offset(of: \.message), room >= start else { return STOWAGE_INVALID }
     let answer = TierInstance.header(instance).pointee.type._health(TierInstance.tier(instance))
     health.pointee.state = answer.state.rawValue
-    // struct_size is the host's; the draft has had both fields from the start.
-    withUnsafeMutableBytes(of: &health.pointee.message) { message in
-      message.initializeMemory(as: UInt8.self, repeating: 0)
-      // Cut between characters, with room for the NUL.
-      var text = answer.message
-      while text.utf8.count >= message.count { text.removeLast() }
-      message.copyBytes(from: text.utf8)
-    }
+    let message = UnsafeMutableRawBufferPointer(start: UnsafeMutableRawPointer(health) + start, count: room - start)
+    guard message.count > 0 else { return STOWAGE_OK }
+    message.initializeMemory(as: UInt8.self, repeating: 0)
+    // Cut between characters, with room for the NUL.
+    var text = answer.message
+    while text.utf8.count >= message.count { text.removeLast() }
+    message.copyBytes(from: text.utf8)
     return STOWAGE_OK
   }
 }

@@ -125,6 +125,44 @@ struct KitTests {
     #expect(text == String(repeating: "é", count: 127))
   }
 
+  @Test func nothingIsFilledInBeyondTheHostsStructures() throws {
+    let instance = try #require(MockHost.open(transform, options: options(add: 9)).instance)
+    defer { transform.pointee.close(instance) }
+    var health = stowage_health()
+    withUnsafeMutableBytes(of: &health) { bytes in
+      for index in bytes.indices { bytes[index] = 0xAA }
+    }
+    health.struct_size = 11
+    #expect(transform.pointee.health?(instance, &health) == STOWAGE_OK)
+    #expect(health.state == STOWAGE_HEALTH_DEGRADED)
+    let bytes = withUnsafeBytes(of: health) { Array($0) }
+    #expect(Array(bytes[8..<12]) == [0xC3, 0xA9, 0, 0xAA])
+    health.struct_size = 7
+    #expect(transform.pointee.health?(instance, &health) == STOWAGE_INVALID)
+
+    let slots = try #require(MockHost.open(backing).instance)
+    defer { backing.pointee.close(slots) }
+    var capacity = stowage_capacity(struct_size: 8, reserved: 0, slots_total: 77)
+    #expect(try #require(backing.pointee.backing).pointee.capacity(slots, &capacity) == STOWAGE_INVALID)
+    #expect(capacity.slots_total == 77)
+  }
+
+  @Test func anExtensionIsFoundByItsIdAndCutBetweenCharacters() throws {
+    var host = MockHost.table()
+    let tier = try #require(
+      SampleBacking.entry(&host) { SampleBacking.open($0, $1) } extensions: { sampleDescription.table($0) })
+    #expect(tier.pointee.get_extension?("stowage.tier.describe/2") == nil)
+    let found = try #require(tier.pointee.get_extension?(STOWAGE_EXTENSION_DESCRIBE))
+    let offered = found.assumingMemoryBound(to: stowage_describe_extension.self).pointee
+    #expect(offered.struct_size == UInt32(MemoryLayout<stowage_describe_extension>.size))
+    var (text, length) = ([CChar](repeating: 77, count: 8), 0)
+    #expect(offered.describe(&text, 8, &length) == STOWAGE_OK)
+    #expect(length == 4 && text[4] == 77)
+    #expect(offered.describe(&text, 3, &length) == STOWAGE_OK)
+    #expect(length == 2)
+    #expect(backing.pointee.get_extension == nil)
+  }
+
   @Test func slotsGoThereAndBack() throws {
     let before = MockHost.bytesInUse
     let table = try #require(backing.pointee.backing).pointee
@@ -158,3 +196,5 @@ struct KitTests {
     #expect(SampleBacking.entry(&host) { SampleBacking.open($0, $1) } == nil)
   }
 }
+
+private let sampleDescription = DescribeExtension { DescribeExtension.write("éé", $0, $1, $2) }

@@ -2,8 +2,8 @@
  *
  * stowage/tier.h - the binary interface between Stowage (the host) and a tier (a plug-in).
  *
- * DRAFT 0.9. Until 1.0 a tier must be rebuilt for each new draft; from 1.0 on, a tier built against
- * 1.x loads in every later 1.y host.
+ * DRAFT 0.9, proposed as 1.0. Until 1.0 a tier must be rebuilt for each new draft; from 1.0 on, a tier
+ * built against 1.x loads in every later 1.y host.
  *
  * A tier is one shared library named NAME.tier.so that exports one symbol, stowage_tier_entry. The host
  * calls it once, passing its own table, and gets back a constant descriptor: what the tier is, which
@@ -17,6 +17,7 @@
  *   thread_open                once per working context        any
  *   encode/decode/read/...     as the thread model allows      the one that owns the context in this call
  *   state_save, health, ...    now and then                    any, as the thread model allows
+ *   get_extension              at any time after the entry     any, also side by side with other calls
  *   thread_close               once per thread_open            any, the context is idle
  *   close                      once per open                   any, no call and no context is left
  *
@@ -29,6 +30,9 @@
  *     STOWAGE_IO. Before returning an error a tier should tell why with host->set_error.
  *   - No function may unwind (C++ or Swift errors), longjmp, exit, abort, fork or exec.
  *   - Sizes are in bytes and times in nanoseconds, unless the name says otherwise.
+ *   - What a tier does not offer (a null function, an answer STOWAGE_UNSUPPORTED, an extension that it does
+ *     not know) the host does in another way, or refuses. It is never passed on to the tier below: above a
+ *     cipher, that would be the plaintext.
  *   - Structures grow only at their end. struct_size is what the side that filled it in knew; the reader
  *     copies the smaller of the two sizes and takes the rest as zero. Reserved fields are zero.
  */
@@ -182,8 +186,8 @@ typedef struct stowage_host {
   /* Overwrites with zeros in a way that a compiler does not remove. */
   void (*STOWAGE_NONNULL wipe)(void *STOWAGE_NONNULL bytes, size_t size);
 
-  /* Optional. An extension of the host by its id, "name/revision"; null when it has none of that id.
-   * What is returned lives for ever. */
+  /* Optional. An extension of the host by its id, "name/revision" (see stowage/extensions.h); null when it
+   * has none of that id. What is returned is constant and lives for ever. */
   const void *STOWAGE_NULLABLE (*STOWAGE_NULLABLE get_extension)(const char *STOWAGE_NONNULL id);
 } stowage_host;
 
@@ -439,9 +443,9 @@ typedef struct stowage_tier {
   const stowage_transform *STOWAGE_NULLABLE transform; /* for ROLE_TRANSFORM, else null. Constant, lives for ever. */
   const stowage_backing *STOWAGE_NULLABLE backing;     /* for ROLE_BACKING, else null. Constant, lives for ever. */
 
-  /* Optional. An extension of the tier by its id, "name/revision"; null when it has none of that id.
-   * What is returned lives for ever. An operation that a tier does not offer is done by the host in
-   * another way, or refused; it is never passed on to the tier below. */
+  /* Optional. An extension of the tier by its id, "name/revision" (see stowage/extensions.h); null when it
+   * has none of that id. What is returned is constant and lives for ever. May be called without an
+   * instance, and must not block. */
   const void *STOWAGE_NULLABLE (*STOWAGE_NULLABLE get_extension)(const char *STOWAGE_NONNULL id);
 } stowage_tier;
 
