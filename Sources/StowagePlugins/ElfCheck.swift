@@ -2,15 +2,15 @@
 
 /// Whether bytes are a whole ELF shared library for this machine. The dynamic linker says so too, but
 /// with a bus error when the file is cut short.
-struct ElfCheck {
+package struct ElfCheck {
   private let bytes: UnsafeRawBufferPointer
   private static let headerBytes = 64
   private static let programHeaderBytes = 56
 
-  init(_ bytes: UnsafeRawBufferPointer) { self.bytes = bytes }
+  package init(_ bytes: UnsafeRawBufferPointer) { self.bytes = bytes }
 
   /// Why it is none; nil if it is one.
-  func objection() -> String? {
+  package func objection() -> String? {
     guard bytes.count >= 4, bytes.starts(with: [0x7F, 0x45, 0x4C, 0x46]) else {
       return "it is no shared library (no ELF file)"
     }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-internal import Glibc
+package import Glibc
 
 /// Whose files are loaded. What is loaded can do all that this process can, so by default a file, and the
 /// folder in which it really lies, must belong to the user or root and be writable by nobody else. (A
@@ -10,7 +10,7 @@ public enum PluginTrust: String, Sendable, Hashable {
   case anyone
 
   /// Why the file is not trusted; nil if it is.
-  func objection(to status: stat, of file: String) -> String? {
+  package func objection(to status: stat, of file: String) -> String? {
     guard self == .ownOnly else { return nil }
     if let reason = owner(status, "the file") { return reason + advice }
     if status.st_mode & 0o022 != 0 {

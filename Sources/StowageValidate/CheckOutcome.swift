@@ -26,9 +26,12 @@ public struct CheckResult: Sendable, Codable {
   public var lastCall: String?
   /// The seed of everything random in it.
   public var seed: UInt64
+  /// The check because of which it was not run; nil when it was, or for another reason.
+  public var blockedBy: String?
 
   enum CodingKeys: String, CodingKey {
     case id, group, outcome, message, evidence, seed
+    case blockedBy = "blocked_by"
     case durationMilliseconds = "duration_ms"
     case lastCall = "last_call"
   }

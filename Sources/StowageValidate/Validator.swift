@@ -89,8 +89,8 @@ private struct ValidationRun {
     while !waiting.isEmpty || !running.isEmpty {
       while running.count < validator.parallel, let index = waiting.firstIndex(where: isReady) {
         let check = waiting.remove(at: index)
-        if let missing = check.needs.first(where: { results[$0]?.outcome != .passed && results[$0]?.outcome != .warning }) {
-          keep(notRun(check, "it needs \(missing), which \(word(results[missing]))"), report)
+        if let missing = check.needs.first(where: { !isGood(results[$0]) }) {
+          keep(blocked(check, by: missing), report)
         } else {
           try start(check)
         }
@@ -109,9 +109,25 @@ private struct ValidationRun {
 
   private func isReady(_ check: Check) -> Bool { check.needs.allSatisfy { results[$0] != nil } }
 
-  private func word(_ result: CheckResult?) -> String {
-    guard let outcome = result?.outcome else { return "does not exist" }
-    return outcome == .notRun ? "was not run" : outcome.rawValue
+  /// What is for other tiers cannot stand in the way.
+  private func isGood(_ result: CheckResult?) -> Bool {
+    guard let outcome = result?.outcome else { return false }
+    return outcome == .passed || outcome == .warning || outcome == .notApplicable
+  }
+
+  /// Not run, because of the check at the root: the one that did not pass itself.
+  private func blocked(_ check: Check, by missing: String) -> CheckResult {
+    let root = results[missing]?.blockedBy ?? missing
+    let word =
+      switch results[root]?.outcome {
+      case nil: "does not exist"
+      case .notRun: "could not be run"
+      case .hung: "hung"
+      case let outcome?: outcome.rawValue
+      }
+    var result = notRun(check, "it needs \(root), which \(word)")
+    result.blockedBy = root
+    return result
   }
 
   private mutating func start(_ check: Check) throws(PluginError) {
@@ -122,7 +138,7 @@ private struct ValidationRun {
     let order = CheckOrder(
       file: file, check: check.id, level: validator.level, seed: validator.seed, options: validator.options,
       folder: folder, pages: validator.pages)
-    running.append(try CheckProcess(check, order, helper: helper, memoryBytes: validator.memoryBytes))
+    running.append(try CheckProcess(check, order, helper: helper, memoryBytes: check.limitsMemory ? validator.memoryBytes : 0))
   }
 
   private mutating func collect(_ report: (CheckResult) -> Void) throws(PluginError) {

@@ -31,10 +31,25 @@ struct ValidationReport {
     if Terminal.isTerminal(Terminal.errors) { show("\r\u{1B}[K") }
     guard !isJSON else { return }
     for result in validation.results where isVerbose ? result.outcome != .notApplicable : isListed(result) { list(result, validation) }
+    if !isVerbose { for line in Self.blocked(validation) { print("  " + Style.doubtful.applied(to: "not run", colour: colour) + "  " + line) } }
     print("  " + Self.counts(validation))
   }
 
-  private func isListed(_ result: CheckResult) -> Bool { result.outcome.isBad || result.outcome == .warning || result.outcome == .notRun }
+  /// What another check stood in the way of is summed up.
+  private func isListed(_ result: CheckResult) -> Bool {
+    result.outcome.isBad || result.outcome == .warning || (result.outcome == .notRun && result.blockedBy == nil)
+  }
+
+  /// "38 checks need loading-entry, which crashed", for each check that stood in the way of others.
+  private static func blocked(_ validation: FileValidation) -> [String] {
+    let blocked = validation.results.filter { $0.blockedBy != nil }
+    return validation.results.compactMap { root in
+      let waiting = blocked.filter { $0.blockedBy == root.id }
+      guard let first = waiting.first else { return nil }
+      let reason = first.message.split(separator: ", which ", maxSplits: 1).last ?? "did not pass"
+      return "\(waiting.count == 1 ? "\(first.id) needs" : "\(waiting.count) checks need") \(root.id), which \(reason)"
+    }
+  }
 
   private func list(_ result: CheckResult, _ validation: FileValidation) {
     let style: Style = result.outcome.isBad ? .bad : result.outcome == .passed ? .good : .doubtful
@@ -91,7 +106,7 @@ enum ValidationJSON {
       "id": .text(result.id), "group": .text(result.group.rawValue), "outcome": .text(result.outcome.rawValue),
       "message": .text(result.message), "evidence": .number(result.evidence),
       "duration_ms": .number(Int(result.durationMilliseconds)), "last_call": .text(orNull: result.lastCall),
-      "seed": .text(String(result.seed)),
+      "seed": .text(String(result.seed)), "blocked_by": .text(orNull: result.blockedBy),
     ])
   }
 }

@@ -23,10 +23,58 @@ import Testing
   }
 }
 
+/// What every check must pass on, and what the fixtures stand for.
+@Suite(.serialized) struct KnownGoodTests {
+  @Test("every check passes on what the fixtures start from, or is for other tiers")
+  func goodPlain() throws {
+    let folder = try TemporaryFolder()
+    let file = try KnownBad.compile("good-plain", into: folder.url)
+    var validator = Validator(seed: KnownBadTests.seed, helper: Command.stowage)
+    for level in [1, 5] {
+      validator.level = level
+      let validation = try validator.validate(file: file.path)
+      let other = validation.results.filter { $0.outcome != .passed && $0.outcome != .notApplicable }
+      #expect(other.isEmpty, "\(other.map { "\($0.id): \($0.outcome.rawValue): \($0.message)" })")
+      #expect(validation.status == 0)
+    }
+  }
+
+  @Test("the shipped tiers pass", arguments: ["lz4", "zstd", "brotli", "aes-gcm", "swapfile"])
+  func shipped(_ name: String) throws {
+    let folder = try TemporaryFolder()
+    let own = URL(fileURLWithPath: "/proc/self/exe").resolvingSymlinksInPath().deletingLastPathComponent()
+    let file = folder.file("\(name).tier.so")
+    try FileManager.default.copyItem(at: own.appendingPathComponent("lib\(name)-tier.so"), to: file)
+    try FileManager.default.setAttributes([.posixPermissions: 0o755], ofItemAtPath: file.path)
+    let validator = Validator(seed: KnownBadTests.seed, helper: Command.stowage)
+    let began = ContinuousClock.now
+    let validation = try validator.validate(file: file.path)
+    let other = validation.results.filter { $0.outcome != .passed && $0.outcome != .notApplicable }
+    #expect(other.isEmpty, "\(other.map { "\($0.id): \($0.outcome.rawValue): \($0.message)" })")
+    print("\(name): \(validation.results.count) checks in \((ContinuousClock.now - began) / .seconds(1)) s")
+  }
+
+  @Test("every fixture is one of a check, and each check says what it is about")
+  func fixtures() throws {
+    let folder = TierCompiler.fixtures.appendingPathComponent("known-bad")
+    let names = try FileManager.default.contentsOfDirectory(atPath: folder.path).filter { $0.hasSuffix(".c") }
+    let ids = Set(CheckList.all.map(\.id))
+    #expect(ids.count == CheckList.all.count)
+    for name in names where !name.hasPrefix("good-") { #expect(ids.contains(String(name.dropLast(2))), "\(name)") }
+    var before: Set<String> = []
+    for check in CheckList.all {
+      #expect(check.id.utf8.count <= 32 && check.id.wholeMatch(of: /[a-z0-9]+(-[a-z0-9]+)+/) != nil, "\(check.id)")
+      #expect(check.needs.allSatisfy(before.contains), "\(check.id) stands before what it needs")
+      #expect(check.proves.hasSuffix(".") && check.advice.hasSuffix("."), "\(check.id)")
+      before.insert(check.id)
+    }
+  }
+}
+
 enum KnownBad {
   /// Compiles ID.c; `FIXTURE_NAME` is the name that the tier is to give itself. What a fixture needs beside it (a second
-  /// library, rights of the file) its first lines say, see `extras`.
+  /// library, rights of the file) its first lines say, see `FixtureBuild`.
   static func compile(_ id: String, into folder: URL) throws -> URL {
-    try TierCompiler.compile("known-bad/\(id).c", into: folder)
+    try FixtureBuild(TierCompiler.fixtures.appendingPathComponent("known-bad/\(id).c")).compile(id, into: folder)
   }
 }

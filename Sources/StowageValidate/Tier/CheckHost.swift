@@ -12,7 +12,9 @@ enum CheckHost {
   struct Settings: Sendable {
     var hasLog = true
     var hasGetExtension = true
-    /// What struct_size says; fields beyond it are absent. nil: all.
+    /// random_fill answers STOWAGE_IO.
+    var isRandomBroken = false
+    /// What struct_size says; fields beyond it are absent, and those that are not known yet are zero. nil: all.
     var structSize: Int?
     var abiMinor = UInt16(STOWAGE_ABI_MINOR)
     var abiMajor = UInt16(STOWAGE_ABI_MAJOR)
@@ -32,6 +34,10 @@ enum CheckHost {
     /// Messages that were longer than allowed, or no UTF-8.
     var badMessages = 0
     var messages = 0
+    /// The first of the messages and log lines themselves.
+    var texts: [[UInt8]] = []
+    /// How often random_fill failed.
+    var randomFailures = 0
 
     var bytes: Int { blocks.values.reduce(0) { $0 + $1.size } }
   }
@@ -40,9 +46,11 @@ enum CheckHost {
 
   /// Makes the table. To be called once.
   static func make(_ settings: Settings) -> UnsafePointer<stowage_host> {
-    let table = UnsafeMutablePointer<stowage_host>.allocate(capacity: 1)
+    let size = settings.structSize ?? MemoryLayout<stowage_host>.size
+    let table = UnsafeMutableRawPointer.allocate(byteCount: max(size, MemoryLayout<stowage_host>.size), alignment: 64)
+      .initializeMemory(as: UInt8.self, repeating: 0, count: max(size, MemoryLayout<stowage_host>.size))
     var host = HostTable.shared.pointee
-    host.struct_size = UInt32(settings.structSize ?? MemoryLayout<stowage_host>.size)
+    host.struct_size = UInt32(size)
     host.abi_minor = settings.abiMinor
     host.abi_major = settings.abiMajor
     host.set_error = { text, length in
@@ -53,8 +61,14 @@ enum CheckHost {
     host.memory_allocate = { CheckHost.allocate(owner: $0, size: $1, alignment: $2, kind: $3) }
     host.memory_free = { CheckHost.free(owner: $0, memory: $1, size: $2, kind: $3) }
     if !settings.hasGetExtension { host.get_extension = nil }
-    table.initialize(to: host)
-    return cut(table, to: Int(host.struct_size))
+    if settings.isRandomBroken {
+      host.random_fill = { _, _ in
+        CheckHost.books.withLock { $0.randomFailures += 1 }
+        return STOWAGE_IO
+      }
+    }
+    withUnsafeBytes(of: host) { UnsafeMutableRawPointer(table).copyMemory(from: $0.baseAddress!, byteCount: $0.count) }
+    return cut(UnsafeMutableRawPointer(table).assumingMemoryBound(to: stowage_host.self), to: size)
   }
 
   /// A table shorter than today's ends at the end of a page that nothing follows: reading past it is a crash.
@@ -69,6 +83,7 @@ enum CheckHost {
 
   private static func note(_ text: UnsafeRawBufferPointer, in books: inout Books) {
     books.messages += 1
+    if books.texts.count < 1000 { books.texts.append(Array(text.prefix(1 << 17))) }
     if text.count > Int(STOWAGE_MESSAGE_BYTES_MAX) || String(validating: text, as: UTF8.self) == nil { books.badMessages += 1 }
   }
 

@@ -44,6 +44,9 @@ final class GuardedBuffer: @unchecked Sendable {
     mprotect(mapping + page, mappingBytes - 2 * page, PROT_READ)
   }
 
+  /// From now on touching it at all is a crash.
+  func makeUntouchable() { mprotect(mapping, mappingBytes, PROT_NONE) }
+
   func makeWritable() {
     let page = Int(sysconf(Int32(_SC_PAGESIZE)))
     mprotect(mapping + page, mappingBytes - 2 * page, PROT_READ | PROT_WRITE)

@@ -15,16 +15,8 @@ final class LoadedTier: @unchecked Sendable {
 
   init(_ run: CheckRun, host settings: CheckHost.Settings = .init()) throws {
     self.run = run
-    let path = run.order.file
-    run.notes.note(.link)
-    guard let library = dlopen(path, RTLD_NOW | RTLD_LOCAL | Int32(RTLD_NODELETE)) else {
-      throw run.fail("the dynamic linker refuses it: \(dlerror().map { String(cString: $0) } ?? "no reason given")")
-    }
-    self.library = library
-    guard let symbol = dlsym(library, STOWAGE_TIER_ENTRY_NAME) else {
-      throw run.fail("it does not export \(STOWAGE_TIER_ENTRY_NAME)")
-    }
-    entry = unsafeBitCast(symbol, to: stowage_tier_entry_function.self)
+    library = try Self.link(run)
+    entry = try Self.entry(run, library)
     host = CheckHost.make(settings)
     run.notes.note(.entry)
     HostTable.clearError()
@@ -33,6 +25,22 @@ final class LoadedTier: @unchecked Sendable {
       throw run.fail("\(STOWAGE_TIER_ENTRY_NAME) gave no descriptor" + (said.isEmpty ? "" : ": \(said)"))
     }
     self.raw = raw
+  }
+
+  /// The library, in this process; nothing of its interface has been called then.
+  static func link(_ run: CheckRun) throws -> UnsafeMutableRawPointer {
+    run.notes.note(.link)
+    guard let library = dlopen(run.order.file, RTLD_NOW | RTLD_LOCAL | Int32(RTLD_NODELETE)) else {
+      throw run.fail("the dynamic linker refuses it: \(dlerror().map { String(cString: $0) } ?? "no reason given")")
+    }
+    return library
+  }
+
+  static func entry(_ run: CheckRun, _ library: UnsafeMutableRawPointer) throws -> stowage_tier_entry_function {
+    guard let symbol = dlsym(library, STOWAGE_TIER_ENTRY_NAME) else {
+      throw run.fail("it does not export \(STOWAGE_TIER_ENTRY_NAME)")
+    }
+    return unsafeBitCast(symbol, to: stowage_tier_entry_function.self)
   }
 
   /// The descriptor, checked and copied as the engine does it.
@@ -46,9 +54,6 @@ final class LoadedTier: @unchecked Sendable {
     case .failure(let refusal): throw run.fail(refusal.reason)
     }
   }
-
-  /// The symbol's own address, for `dladdr`.
-  var entryAddress: UnsafeMutableRawPointer { unsafeBitCast(entry, to: UnsafeMutableRawPointer.self) }
 }
 
 extension CheckRun {

@@ -37,6 +37,14 @@ final class OpenTier: @unchecked Sendable {
     self.instance = instance
   }
 
+  /// An instance that was opened in another way, with what `arguments` say of page size and epoch.
+  init(_ tier: LoadedTier, _ table: TierTable, _ arguments: OpenArguments, instance: OpaquePointer) {
+    self.tier = tier
+    self.table = table
+    self.arguments = arguments
+    self.instance = instance
+  }
+
   /// The name of a result, with what the tier said.
   static func said(_ code: Int32) -> String {
     let said = HostTable.lastError()

@@ -26,9 +26,14 @@ public struct TierArguments {
     valueCount = min(Int(arguments.option_count), Int(description.raw.option_count))
   }
 
-  /// The value of a `.number` or `.bytes` option: given, or the default.
+  /// The value of a `.number` or `.bytes` option: given, or the default. It lies between the option's bounds, whatever
+  /// the host says.
   public func number(_ key: StaticString) throws(TierError) -> Int {
-    Int(try value(key).number)
+    let (value, option) = try entry(key)
+    guard value.number >= option.number_min, value.number <= option.number_max else {
+      throw host.fail(.invalid, "option '\(key)' is \(value.number), not from \(option.number_min) to \(option.number_max)")
+    }
+    return Int(value.number)
   }
 
   /// The value of a `.flag` option.
@@ -51,11 +56,13 @@ public struct TierArguments {
   }
 
   /// The value at the place that the key has in the tier's own table.
-  private func value(_ key: StaticString) throws(TierError) -> stowage_option_value {
+  private func value(_ key: StaticString) throws(TierError) -> stowage_option_value { try entry(key).value }
+
+  private func entry(_ key: StaticString) throws(TierError) -> (value: stowage_option_value, option: stowage_option) {
     if let options, let values {
       let wanted = key.description
       for index in 0..<valueCount where String(cString: options[index].key) == wanted {
-        return values[index]
+        return (values[index], options[index])
       }
     }
     throw host.fail(.invalid, "this tier's table has no option '\(key)'")

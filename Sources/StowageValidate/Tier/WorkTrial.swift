@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: Apache-2.0
+internal import CStowageTier
+internal import StowageEngine
+
+extension OpenTier {
+  /// The least that an instance must do: a page there and back, in a context of its own.
+  /// - Parameter when: begins the message of a failure: "after the other was closed".
+  func work(_ when: String) throws {
+    let context = try context()
+    defer { end(context) }
+    switch table.role {
+    case .transform: try workAsTransform(context, when)
+    case .backing: try workAsBacking(context, when)
+    }
+  }
+
+  /// Bytes of a page that tell whose they are.
+  func page(_ mark: UInt64) -> [UInt8] {
+    (0..<pageSize).map { UInt8(truncatingIfNeeded: ($0 / 24) &* 7 &+ Int(truncatingIfNeeded: mark &* 37)) }
+  }
+
+  private func workAsTransform(_ context: OpaquePointer?, _ when: String) throws {
+    let bench = try TransformBench(self, context)
+    let id = run.random.next() >> 1
+    let page = page(id)
+    guard try bench.encode(page, id: id) != nil else {
+      throw run.fail("\(when), encode of \(page.count) bytes says that a room of \(room(for: page.count)) is too small")
+    }
+    let back = try bench.decode(length: page.count, id: id)
+    try run.expect(
+      back == page || table.flags.contains(.lossy), "\(when), a page came back changed; \(bench.difference(page, back))")
+  }
+
+  private func workAsBacking(_ context: OpaquePointer?, _ when: String) throws {
+    let slots = try capacity()
+    guard slots > 0 else { throw run.notRun("it has no slots") }
+    let slot = run.random.below(slots)
+    try writeSlot(context, slot, mark: UInt64(slot) + 3, when)
+    try expectSlot(context, slot, mark: UInt64(slot) + 3, when)
+  }
+
+  func writeSlot(_ context: OpaquePointer?, _ slot: Int, mark: UInt64, _ when: String) throws {
+    let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: pageSize, alignment: 4096)
+    defer { buffer.deallocate() }
+    buffer.copyBytes(from: page(mark))
+    let code = write(context, slot: slot, count: 1, buffer.baseAddress!)
+    try run.expect(code == STOWAGE_OK, "\(when), write of slot \(slot) answered \(Self.said(code))")
+  }
+
+  func expectSlot(_ context: OpaquePointer?, _ slot: Int, mark: UInt64, _ when: String) throws {
+    let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: pageSize, alignment: 4096)
+    defer { buffer.deallocate() }
+    let code = read(context, slot: slot, count: 1, buffer.baseAddress!)
+    try run.expect(code == STOWAGE_OK, "\(when), read of slot \(slot) answered \(Self.said(code))")
+    try run.expect(buffer.elementsEqual(page(mark)), "\(when), slot \(slot) holds something else than was written to it")
+  }
+}
