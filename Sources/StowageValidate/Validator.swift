@@ -90,7 +90,7 @@ private struct ValidationRun {
       while running.count < validator.parallel, let index = waiting.firstIndex(where: isReady) {
         let check = waiting.remove(at: index)
         if let missing = check.needs.first(where: { results[$0]?.outcome != .passed && results[$0]?.outcome != .warning }) {
-          keep(notRun(check, "it needs \(missing), which \(word(results[missing]))"), report)
+          keep(left(check, out: missing), report)
         } else {
           try start(check)
         }
@@ -142,9 +142,12 @@ private struct ValidationRun {
     report(result)
   }
 
-  private func notRun(_ check: Check, _ reason: String) -> CheckResult {
-    CheckResult(
-      id: check.id, group: check.group, outcome: .notRun, message: reason, evidence: 0, durationMilliseconds: 0,
-      lastCall: nil, seed: validator.seed)
+  /// A check that does not run for want of another. What that one does not apply to, this one does not either.
+  private func left(_ check: Check, out missing: String) -> CheckResult {
+    let isOther = results[missing]?.outcome == .notApplicable
+    let reason = isOther ? results[missing]?.message ?? "" : "it needs \(missing), which \(word(results[missing]))"
+    return CheckResult(
+      id: check.id, group: check.group, outcome: isOther ? .notApplicable : .notRun, message: reason, evidence: 0,
+      durationMilliseconds: 0, lastCall: nil, seed: validator.seed)
   }
 }
