@@ -21,6 +21,10 @@ import Testing
     Kind(source: "transform", defines: ["SIDECAR"], passes: ["transform-sidecar-bounds", "transform-sidecar-filled"]),
     Kind(source: "transform", defines: ["STATE"], passes: ["transform-state-room", "transform-state-process"]),
     Kind(source: "transform", defines: ["CIPHER"], passes: ["transform-cipher-ids", "transform-length-preserving"]),
+    Kind(source: "backing", defines: [], passes: ["backing-model", "backing-past-end", "backing-health"]),
+    Kind(source: "backing", defines: ["MAPPED"], passes: ["backing-map"]),
+    Kind(source: "backing", defines: ["PERSISTENT"], passes: ["backing-kill", "backing-root-kill", "backing-root-race"]),
+    Kind(source: "backing", defines: ["PERSISTENT", "ASYNC"], passes: ["backing-async-many", "backing-async-inside"]),
   ]
 
   @Test("nothing is held against a tier that keeps the rules", arguments: kinds)
