@@ -89,8 +89,8 @@ private struct ValidationRun {
     while !waiting.isEmpty || !running.isEmpty {
       while running.count < validator.parallel, let index = waiting.firstIndex(where: isReady) {
         let check = waiting.remove(at: index)
-        if let missing = check.needs.first(where: { !isGood(results[$0]) }) {
-          keep(blocked(check, by: missing), report)
+        if let missing = check.needs.first(where: { !isGood(results[$0], for: check) }) {
+          keep(left(check, out: missing), report)
         } else {
           try start(check)
         }
@@ -109,25 +109,38 @@ private struct ValidationRun {
 
   private func isReady(_ check: Check) -> Bool { check.needs.allSatisfy { results[$0] != nil } }
 
-  /// What is for other tiers cannot stand in the way.
-  private func isGood(_ result: CheckResult?) -> Bool {
-    guard let outcome = result?.outcome else { return false }
-    return outcome == .passed || outcome == .warning || outcome == .notApplicable
+  /// Whether what a check needs is there. What is for other tiers cannot stand in the way of another group's checks.
+  private func isGood(_ result: CheckResult?, for check: Check) -> Bool {
+    guard let result else { return false }
+    switch result.outcome {
+    case .passed, .warning: return true
+    case .notApplicable: return result.group != check.group
+    case .failed, .crashed, .hung, .notRun: return false
+    }
   }
 
-  /// Not run, because of the check at the root: the one that did not pass itself.
-  private func blocked(_ check: Check, by missing: String) -> CheckResult {
+  /// A check that does not run for want of another: what that one does not apply to, this one does not either; else it
+  /// is because of the check at the root, the one that did not pass itself.
+  private func left(_ check: Check, out missing: String) -> CheckResult {
+    if let other = results[missing], other.outcome == .notApplicable {
+      return result(check, .notApplicable, other.message)
+    }
     let root = results[missing]?.blockedBy ?? missing
     let word =
       switch results[root]?.outcome {
       case nil: "does not exist"
       case .notRun: "could not be run"
-      case .hung: "hung"
       case let outcome?: outcome.rawValue
       }
-    var result = notRun(check, "it needs \(root), which \(word)")
-    result.blockedBy = root
-    return result
+    var left = result(check, .notRun, "it needs \(root), which \(word)")
+    left.blockedBy = root
+    return left
+  }
+
+  private func result(_ check: Check, _ outcome: CheckOutcome, _ message: String) -> CheckResult {
+    CheckResult(
+      id: check.id, group: check.group, outcome: outcome, message: message, evidence: 0, durationMilliseconds: 0,
+      lastCall: nil, seed: validator.seed)
   }
 
   private mutating func start(_ check: Check) throws(PluginError) {
@@ -156,11 +169,5 @@ private struct ValidationRun {
   private mutating func keep(_ result: CheckResult, _ report: (CheckResult) -> Void) {
     results[result.id] = result
     report(result)
-  }
-
-  private func notRun(_ check: Check, _ reason: String) -> CheckResult {
-    CheckResult(
-      id: check.id, group: check.group, outcome: .notRun, message: reason, evidence: 0, durationMilliseconds: 0,
-      lastCall: nil, seed: validator.seed)
   }
 }

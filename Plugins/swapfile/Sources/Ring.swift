@@ -86,12 +86,18 @@ struct Ring {
 
   // MARK: Submitting
 
-  /// Takes as many requests as there is room for.
+  /// Takes as many requests as there is room for, up to one that goes past the last slot: that one is refused when it
+  /// is the first.
   func submit(_ requests: SlotRequests) throws(TierError) -> Int {
     pthread_mutex_lock(&state.pointee.lock)
     defer { pthread_mutex_unlock(&state.pointee.lock) }
-    let count = min(requests.count, Ring.limit - state.pointee.inFlight)
+    var count = min(requests.count, Ring.limit - state.pointee.inFlight)
     guard count > 0 || requests.isEmpty else { throw .retry }
+    if let wrong = requests.prefix(count).firstIndex(where: { !Ring.isInside($0, state) }) {
+      let run = SlotRun(requests[wrong], slotSize: state.pointee.file.slotSize)
+      if wrong == 0 { try state.pointee.file.check(run, state.pointee.host) }
+      count = wrong
+    }
     for request in requests.prefix(count) {
       request.pointee.tier_number = 0
       state.pointee.inFlight += 1
@@ -99,6 +105,13 @@ struct Ring {
     }
     Ring.send(state)
     return count
+  }
+
+  private static func isInside(
+    _ request: UnsafeMutablePointer<stowage_request>, _ state: UnsafeMutablePointer<State>
+  ) -> Bool {
+    request.pointee.operation == STOWAGE_OPERATION_SYNC
+      || state.pointee.file.has(SlotRun(request, slotSize: state.pointee.file.slotSize))
   }
 
   /// Queues what is left of a request; `tier_number` says how many bytes are done. With the lock held.

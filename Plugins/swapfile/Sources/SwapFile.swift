@@ -174,7 +174,16 @@ struct SwapFile {
 
   // MARK: Plain input and output
 
+  /// A write past the last slot would make the file longer than what was reserved.
+  func has(_ run: SlotRun) -> Bool { run.first < UInt64(slotCount) && run.count <= slotCount - Int(run.first) }
+
+  /// Refuses runs past the last slot.
+  func check(_ run: SlotRun, _ host: TierHost) throws(TierError) {
+    guard has(run) else { throw host.fail(.gone, "\(path) has \(slotCount) slots: there is no \(run.words)") }
+  }
+
   func read(_ run: SlotRun, into buffer: UnsafeMutableRawBufferPointer, _ host: TierHost) throws(TierError) {
+    try check(run, host)
     var done = 0
     while done < buffer.count {
       // The host's buffer is as long as the run; `done` stays inside it.
@@ -190,6 +199,7 @@ struct SwapFile {
   }
 
   func write(_ run: SlotRun, from buffer: UnsafeRawBufferPointer, _ host: TierHost) throws(TierError) {
+    try check(run, host)
     var done = 0
     while done < buffer.count {
       let count = pwrite(descriptor, buffer.baseAddress.map { $0 + done }, buffer.count - done, offset(of: run) + done)
@@ -207,6 +217,7 @@ struct SwapFile {
   }
 
   func trim(_ run: SlotRun, _ host: TierHost) throws(TierError) {
+    try check(run, host)
     while fallocate(descriptor, stowage_punch_hole, offset(of: run), run.byteCount) != 0 {
       guard errno == EINTR else { throw FileFailure(path).told(to: host, "give back \(run.words)") }
     }
@@ -222,6 +233,6 @@ struct SwapFile {
 extension SlotRun {
   /// For messages.
   var words: String {
-    count == 1 ? "slot \(first)" : "slots \(first) to \(first + UInt64(count) - 1)"
+    count == 1 ? "slot \(first)" : "slots \(first) to \(first &+ UInt64(count) &- 1)"
   }
 }

@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: Apache-2.0
+import Foundation
+import StowageTestSupport
+import Testing
+
+@testable import StowageValidate
+
+/// Tiers that keep every rule: nothing may be held against them.
+@Suite(.serialized) struct GoodTierTests {
+  /// One way to build one of Tests/Fixtures/good-tiers, and checks that must have had something to see.
+  struct Kind: Sendable, CustomTestStringConvertible {
+    var source: String
+    var defines: [String]
+    var passes: [String]
+    var testDescription: String { ([source] + defines).joined(separator: " ") }
+  }
+
+  static let kinds = [
+    Kind(source: "transform", defines: [], passes: ["transform-context-use", "transform-integrity-input"]),
+    Kind(source: "transform", defines: ["NO_CONTEXTS", "NO_INTEGRITY"], passes: ["transform-damage-answer"]),
+    Kind(source: "transform", defines: ["SIDECAR"], passes: ["transform-sidecar-bounds", "transform-sidecar-filled"]),
+    Kind(source: "transform", defines: ["STATE"], passes: ["transform-state-room", "transform-state-process"]),
+    Kind(source: "transform", defines: ["CIPHER"], passes: ["transform-cipher-ids", "transform-length-preserving"]),
+    Kind(source: "backing", defines: [], passes: ["backing-model", "backing-past-end", "backing-health"]),
+    Kind(source: "backing", defines: ["MAPPED"], passes: ["backing-map"]),
+    Kind(source: "backing", defines: ["PERSISTENT"], passes: ["backing-kill", "backing-root-kill", "backing-root-race"]),
+    Kind(source: "backing", defines: ["PERSISTENT", "ASYNC"], passes: ["backing-async-many", "backing-async-inside"]),
+  ]
+
+  @Test("nothing is held against a tier that keeps the rules", arguments: kinds)
+  func passes(_ kind: Kind) throws {
+    let folder = try TemporaryFolder()
+    let file = try TierCompiler.compile("good-tiers/\(kind.source).c", into: folder.url, defines: kind.defines)
+    let validation = try validate(file, level: 2)
+    for id in kind.passes { #expect(validation.results.contains { $0.id == id && $0.outcome == .passed }, "\(id)") }
+  }
+
+  @Test("nothing is held against the tiers that come with Stowage", arguments: ["lz4", "zstd", "brotli", "aes-gcm", "swapfile"])
+  func shippedPasses(_ name: String) throws {
+    let folder = try TemporaryFolder()
+    let built = URL(fileURLWithPath: Command.stowage).deletingLastPathComponent()
+    let file = folder.file("\(name).tier.so")
+    try FileManager.default.copyItem(at: built.appendingPathComponent("lib\(name)-tier.so"), to: file)
+    try FileManager.default.setAttributes([.posixPermissions: 0o755], ofItemAtPath: file.path)
+    _ = try validate(file, level: 5)
+  }
+
+  private func validate(_ file: URL, level: Int) throws -> FileValidation {
+    var validator = Validator(seed: KnownBadTests.seed, helper: Command.stowage)
+    validator.level = level
+    let validation = try validator.validate(file: file.path)
+    let wrong = validation.results.filter { $0.outcome.isBad || $0.outcome == .notRun || $0.outcome == .warning }
+    #expect(wrong.isEmpty, "\(wrong.map { "\($0.id): \($0.outcome.rawValue): \($0.message)" })")
+    return validation
+  }
+}
