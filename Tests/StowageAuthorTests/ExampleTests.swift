@@ -48,6 +48,7 @@ import Testing
         in: folder.url)
       try #require(built.status == 0, "\(built.errors)")
       try TierChecks.all(target)
+      try expectValid(target)
     }
   }
 
@@ -58,6 +59,15 @@ import Testing
     let place = made.appendingPathComponent("Sources/Tier.swift")
     try FileManager.default.removeItem(at: place)
     try FileManager.default.copyItem(at: Self.examples.appendingPathComponent(example.swift), to: place)
-    try TierChecks.all(try Workshop.build(example.name, in: made))
+    let file = try Workshop.build(example.name, in: made)
+    try TierChecks.all(file)
+    try expectValid(file)
+  }
+
+  /// As the validator sees it, where there is one.
+  private func expectValid(_ file: String) throws {
+    guard Workshop.canValidate else { return }
+    let outcome = try Command.stowage("plugins", "validate", file)
+    #expect(outcome.status == 0, "\(outcome.output) \(outcome.errors)")
   }
 }

@@ -88,9 +88,11 @@ static int32_t state_load(stowage_instance *instance, const uint8_t *state, size
 
 static int32_t health(stowage_instance *instance, stowage_health *health) {
   (void)instance;
-  if (health->struct_size < sizeof *health) return STOWAGE_INVALID;
+  static const char text[] = "old, but well";
+  if (health->struct_size < offsetof(stowage_health, message)) return STOWAGE_INVALID;
   health->state = STOWAGE_HEALTH_DEGRADED;
-  strcpy(health->message, "old, but well");
+  size_t room = health->struct_size - offsetof(stowage_health, message);
+  if (room > 0) memcpy(health->message, room < sizeof text ? "" : text, room < sizeof text ? 1 : sizeof text);
   return STOWAGE_OK;
 }
 

@@ -25,14 +25,18 @@ static int32_t count(stowage_instance *self, stowage_capacity *capacity) {
 
 static int32_t load(stowage_instance *self, stowage_context *context, uint64_t slot, uint32_t slot_count,
                     uint8_t *buffer, const stowage_object *objects) {
-  (void)context, (void)objects, memcpy(buffer, self->slots + slot * self->page_size, (size_t)slot_count * self->page_size);
-  return STOWAGE_OK;
+  (void)context, (void)objects;
+  int32_t result = stowage_check_run(slot, slot_count, self->size / self->page_size);
+  if (result == STOWAGE_OK) memcpy(buffer, self->slots + slot * self->page_size, (size_t)slot_count * self->page_size);
+  return result;
 }
 
 static int32_t store(stowage_instance *self, stowage_context *context, uint64_t slot, uint32_t slot_count,
                      const uint8_t *buffer, const stowage_object *objects) {
-  (void)context, (void)objects, memcpy(self->slots + slot * self->page_size, buffer, (size_t)slot_count * self->page_size);
-  return STOWAGE_OK;
+  (void)context, (void)objects;
+  int32_t result = stowage_check_run(slot, slot_count, self->size / self->page_size);
+  if (result == STOWAGE_OK) memcpy(self->slots + slot * self->page_size, buffer, (size_t)slot_count * self->page_size);
+  return result;
 }
 
 STOWAGE_BACKING(open_memory, close_memory, count, load, store) {

@@ -22,15 +22,24 @@ struct MemoryTier: BackingTier {
   mutating func close() { host.free(slots, .secret) }
   func slotCount() -> UInt64 { UInt64(slots.count / slotSize) }
 
-  func read(_ run: SlotRun, into buffer: UnsafeMutableRawBufferPointer, _: inout NoContext) {
-    buffer.copyMemory(from: UnsafeRawBufferPointer(rebasing: slots[run.offset..<run.offset + run.byteCount]))
+  func bytes(of run: SlotRun) throws(TierError) -> UnsafeMutableRawBufferPointer {
+    guard run.first < slotCount(), UInt64(run.count) <= slotCount() - run.first else {
+      throw host.fail(.gone, "there is no such slot")
+    }
+    return UnsafeMutableRawBufferPointer(rebasing: slots[run.offset..<run.offset + run.byteCount])
   }
 
-  func write(_ run: SlotRun, from buffer: UnsafeRawBufferPointer, _: inout NoContext) {
-    UnsafeMutableRawBufferPointer(rebasing: slots[run.offset...]).copyMemory(from: buffer)
+  func read(_ run: SlotRun, into buffer: UnsafeMutableRawBufferPointer, _: inout NoContext) throws(TierError) {
+    buffer.copyMemory(from: UnsafeRawBufferPointer(try bytes(of: run)))
   }
 
-  func map(_ slot: UInt64) -> UnsafeRawPointer? { slots.baseAddress.map { UnsafeRawPointer($0 + Int(slot) * slotSize) } }
+  func write(_ run: SlotRun, from buffer: UnsafeRawBufferPointer, _: inout NoContext) throws(TierError) {
+    try bytes(of: run).copyMemory(from: buffer)
+  }
+
+  func map(_ slot: UInt64) -> UnsafeRawPointer? {
+    slot < slotCount() ? slots.baseAddress.map { UnsafeRawPointer($0 + Int(slot) * slotSize) } : nil
+  }
 }
 
 @c @implementation

@@ -83,6 +83,12 @@ static inline void stowage_free(uint64_t owner, void *memory, size_t size, uint3
   stowage_the_host->memory_free(owner, memory, size, kind);
 }
 
+/* Whether a run of slots is all there: STOWAGE_OK, or STOWAGE_GONE with the reason told. */
+static inline int32_t stowage_check_run(uint64_t slot, uint32_t slot_count, uint64_t slots_total) {
+  if (slot < slots_total && slot_count <= slots_total - slot) return STOWAGE_OK;
+  return stowage_fail(STOWAGE_GONE, "there is no such slot");
+}
+
 /* For tiers that have nothing to open or to close. */
 static inline int32_t stowage_open_nothing(stowage_instance *self, const stowage_open *arguments) {
   (void)self, (void)arguments;

@@ -37,7 +37,7 @@ static int32_t capacity(stowage_instance *instance, stowage_capacity *capacity) 
 static uint8_t *run_of(stowage_instance *instance, uint64_t slot, uint32_t slot_count) {
   if (slot < instance->slot_count && slot_count <= instance->slot_count - slot)
     return instance->slots + slot * instance->slot_size;
-  fail(STOWAGE_INVALID, "a slot past the last one");
+  fail(STOWAGE_GONE, "there is no such slot");
   return NULL;
 }
 
@@ -45,7 +45,7 @@ static int32_t read_slots(stowage_instance *instance, stowage_context *context, 
                           uint8_t *buffer, const stowage_object *objects) {
   (void)context, (void)objects;
   const uint8_t *run = run_of(instance, slot, slot_count);
-  if (run == NULL) return STOWAGE_INVALID;
+  if (run == NULL) return STOWAGE_GONE;
   memcpy(buffer, run, slot_count * instance->slot_size);
   return STOWAGE_OK;
 }
@@ -54,7 +54,7 @@ static int32_t write_slots(stowage_instance *instance, stowage_context *context,
                            const uint8_t *buffer, const stowage_object *objects) {
   (void)context, (void)objects;
   uint8_t *run = run_of(instance, slot, slot_count);
-  if (run == NULL) return STOWAGE_INVALID;
+  if (run == NULL) return STOWAGE_GONE;
   memcpy(run, buffer, slot_count * instance->slot_size);
   return STOWAGE_OK;
 }

@@ -25,7 +25,7 @@ impl Instance {
         if slot < self.slot_count && slot_count as u64 <= self.slot_count - slot {
             return Some(unsafe { self.slots.add(slot as usize * self.slot_size) });
         }
-        fail(INVALID, "a slot past the last one");
+        fail(GONE, "there is no such slot");
         None
     }
 }
@@ -49,7 +49,7 @@ unsafe extern "C" fn read(
             buffer.copy_from_nonoverlapping(run, slot_count as usize * (*instance).slot_size);
             OK
         }
-        None => INVALID,
+        None => GONE,
     })
 }
 
@@ -62,7 +62,7 @@ unsafe extern "C" fn write(
             run.copy_from_nonoverlapping(buffer, slot_count as usize * (*instance).slot_size);
             OK
         }
-        None => INVALID,
+        None => GONE,
     })
 }
 

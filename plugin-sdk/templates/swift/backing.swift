@@ -41,7 +41,7 @@ struct SlotsTier: BackingTier {
   /// The bytes of a run of slots; throws when it is not all there.
   private func bytes(of run: SlotRun) throws(TierError) -> UnsafeMutableRawBufferPointer {
     guard run.first < slotCount(), UInt64(run.count) <= slotCount() - run.first else {
-      throw host.fail(.invalid, "a slot past the last one")
+      throw host.fail(.gone, "there is no such slot")
     }
     return UnsafeMutableRawBufferPointer(rebasing: slots[run.offset..<run.offset + run.byteCount])
   }
