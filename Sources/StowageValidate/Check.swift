@@ -28,12 +28,14 @@ public struct Check: Sendable {
   public let timeLimit: Duration
   /// A failure is only a warning.
   public let isWarning: Bool
+  /// Opens a store, which reserves more address space than a check's process may have otherwise.
+  let opensStore: Bool
   let body: @Sendable (CheckRun) throws -> Void
 
   init(
     _ id: String, _ group: CheckGroup, scope: CheckScope = .every, needs: [String] = [], level: Int = 1,
-    timeLimit: Duration = .seconds(30), isWarning: Bool = false, proves: String, advice: String,
-    _ body: @escaping @Sendable (CheckRun) throws -> Void
+    timeLimit: Duration = .seconds(30), isWarning: Bool = false, opensStore: Bool = false, proves: String,
+    advice: String, _ body: @escaping @Sendable (CheckRun) throws -> Void
   ) {
     self.id = id
     self.group = group
@@ -42,6 +44,7 @@ public struct Check: Sendable {
     self.level = level
     self.timeLimit = timeLimit
     self.isWarning = isWarning
+    self.opensStore = opensStore
     self.proves = proves
     self.advice = advice
     self.body = body

@@ -46,6 +46,9 @@ const char *_Nullable stowage_environment(const char *_Nonnull name);
 /// A file in memory, closed on exec, to be shared with a child by /proc/PID/fd. -1 with errno set.
 int stowage_memory_file(const char *_Nonnull name);
 
+/// Bytes that malloc has given out in this process and that were not freed. 0 where the C library does not tell.
+size_t stowage_heap_bytes(void);
+
 /// The columns of the terminal behind the descriptor; 0 if it is none.
 int stowage_terminal_columns(int descriptor);
 
