@@ -32,7 +32,7 @@ public enum ProbeHelper {
     do throws(PluginError) {
       let image = try PluginImage(path: file, trust: trust) { helper.stage($0.rawValue) }
       result.description = TierDescription(image.table)
-      say(ProbeProtocol.stage(.asking))
+      helper.stage(LoadStage.asking.rawValue)
       result.description?.facts = TierFacts.of(image.table)
       result.hash = image.hash
     } catch {

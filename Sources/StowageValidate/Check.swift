@@ -28,15 +28,14 @@ public struct Check: Sendable {
   public let timeLimit: Duration
   /// A failure is only a warning.
   public let isWarning: Bool
-  /// Its process has a limit of memory. A store reserves more addresses than such a limit lets it.
-  let limitsMemory: Bool
+  /// Opens a store, which reserves more address space than a check's process may have otherwise.
+  let opensStore: Bool
   let body: @Sendable (CheckRun) throws -> Void
 
   init(
     _ id: String, _ group: CheckGroup, scope: CheckScope = .every, needs: [String] = [], level: Int = 1,
-    timeLimit: Duration = .seconds(30), isWarning: Bool = false, limitsMemory: Bool = true, proves: String,
-    advice: String,
-    _ body: @escaping @Sendable (CheckRun) throws -> Void
+    timeLimit: Duration = .seconds(30), isWarning: Bool = false, opensStore: Bool = false, proves: String,
+    advice: String, _ body: @escaping @Sendable (CheckRun) throws -> Void
   ) {
     self.id = id
     self.group = group
@@ -45,7 +44,7 @@ public struct Check: Sendable {
     self.level = level
     self.timeLimit = timeLimit
     self.isWarning = isWarning
-    self.limitsMemory = limitsMemory
+    self.opensStore = opensStore
     self.proves = proves
     self.advice = advice
     self.body = body

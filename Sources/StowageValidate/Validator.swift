@@ -151,7 +151,8 @@ private struct ValidationRun {
     let order = CheckOrder(
       file: file, check: check.id, level: validator.level, seed: validator.seed, options: validator.options,
       folder: folder, pages: validator.pages)
-    running.append(try CheckProcess(check, order, helper: helper, memoryBytes: check.limitsMemory ? validator.memoryBytes : 0))
+    let memoryBytes = check.opensStore ? 0 : validator.memoryBytes
+    running.append(try CheckProcess(check, order, helper: helper, memoryBytes: memoryBytes))
   }
 
   private mutating func collect(_ report: (CheckResult) -> Void) throws(PluginError) {

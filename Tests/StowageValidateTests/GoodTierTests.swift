@@ -16,12 +16,16 @@ import Testing
   }
 
   static let kinds = [
-    Kind(source: "transform", defines: [], passes: ["transform-context-use", "transform-integrity-input"]),
+    Kind(source: "transform", defines: [], passes: ["transform-context-use", "threads-transform", "leak-calls"]),
     Kind(source: "transform", defines: ["NO_CONTEXTS", "NO_INTEGRITY"], passes: ["transform-damage-answer"]),
     Kind(source: "transform", defines: ["SIDECAR"], passes: ["transform-sidecar-bounds", "transform-sidecar-filled"]),
     Kind(source: "transform", defines: ["STATE"], passes: ["transform-state-room", "transform-state-process"]),
     Kind(source: "transform", defines: ["CIPHER"], passes: ["transform-cipher-ids", "transform-length-preserving"]),
-    Kind(source: "backing", defines: [], passes: ["backing-model", "backing-past-end", "backing-health"]),
+    Kind(source: "transform", defines: ["THREADS=1"], passes: ["threads-serialised", "threads-context-moves"]),
+    Kind(source: "transform", defines: ["CIPHER", "THREADS=2"], passes: ["threads-serialised", "leak-failures"]),
+    Kind(source: "backing", defines: ["THREADS=1"], passes: ["threads-serialised"]),
+    Kind(source: "backing", defines: ["PERSISTENT", "ASYNC", "THREADS=2"], passes: ["threads-serialised"]),
+    Kind(source: "backing", defines: [], passes: ["backing-past-end", "backing-health", "threads-backing"]),
     Kind(source: "backing", defines: ["MAPPED"], passes: ["backing-map"]),
     Kind(source: "backing", defines: ["PERSISTENT"], passes: ["backing-kill", "backing-root-kill", "backing-root-race"]),
     Kind(source: "backing", defines: ["PERSISTENT", "ASYNC"], passes: ["backing-async-many", "backing-async-inside"]),

@@ -51,6 +51,9 @@ int stowage_memory_file(const char *_Nonnull name);
 ssize_t stowage_in_copy(void (*_Nonnull body)(int descriptor, void *_Nonnull context), void *_Nonnull context,
                         char *_Nonnull bytes, size_t room, int timeout_ms, int *_Nonnull status);
 
+/// Bytes that malloc has given out in this process and that were not freed. 0 where the C library does not tell.
+size_t stowage_heap_bytes(void);
+
 /// The columns of the terminal behind the descriptor; 0 if it is none.
 int stowage_terminal_columns(int descriptor);
 

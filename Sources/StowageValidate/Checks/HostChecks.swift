@@ -143,14 +143,17 @@ struct Provocation {
   /// Whatever it answers, it may say something.
   private func damage(_ opened: OpenTier) throws {
     let context = try opened.context()
-    let bench = try TransformBench(opened, context)
-    guard try bench.encode(opened.page(5), id: 5) != nil else { return opened.end(context) }
-    for place in [0, bench.encoded.count / 2, bench.encoded.count - 1] where place < bench.encoded.count {
-      var damaged = bench.encoded
-      damaged[place] ^= 0xFF
-      _ = bench.decode(damaged, bench.sidecar, length: opened.pageSize, id: 5)
+    defer { opened.end(context) }
+    let bench = TransformBench(opened, context)
+    guard let encoding = try bench.encode(opened.page(5), id: 5), !encoding.bytes.isEmpty else { return }
+    for place in [0, encoding.bytes.count / 2, encoding.bytes.count - 1] {
+      var damaged = encoding
+      damaged.bytes[place] ^= 0xFF
+      _ = bench.decode(damaged)
     }
-    if !table.isLengthPreserving { _ = bench.decode(Array(bench.encoded.dropLast()), bench.sidecar, length: opened.pageSize, id: 5) }
-    opened.end(context)
+    guard !table.isLengthPreserving else { return }
+    var short = encoding
+    short.bytes.removeLast()
+    _ = bench.decode(short)
   }
 }

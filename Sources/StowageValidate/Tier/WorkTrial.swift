@@ -20,15 +20,13 @@ extension OpenTier {
   }
 
   private func workAsTransform(_ context: OpaquePointer?, _ when: String) throws {
-    let bench = try TransformBench(self, context)
+    let bench = TransformBench(self, context)
     let id = run.random.next() >> 1
     let page = page(id)
-    guard try bench.encode(page, id: id) != nil else {
+    guard let encoding = try bench.encode(page, id: id) else {
       throw run.fail("\(when), encode of \(page.count) bytes says that a room of \(room(for: page.count)) is too small")
     }
-    let back = try bench.decode(length: page.count, id: id)
-    try run.expect(
-      back == page || table.flags.contains(.lossy), "\(when), a page came back changed; \(bench.difference(page, back))")
+    try bench.expectBack(encoding, "\(when), a page")
   }
 
   private func workAsBacking(_ context: OpaquePointer?, _ when: String) throws {
