@@ -14,7 +14,7 @@ import Testing
     var configuration = StoreConfiguration(memoryLimit: 4 << 20)
     configuration.workers = 1
     let disk = ChainTier(try TestTier(.disk).table)
-    engine = try Engine(configuration, [disk], environment, nil)
+    engine = try Engine.open(configuration, [disk], environment)
   }
 
   private func put(_ seed: UInt64) throws -> Handle {

@@ -48,5 +48,37 @@ extension FaultTests {
       #expect(store.statistics().levels[hasPack ? 3 : 2].pages >= before.count, "\(rig.whereabouts)")
       rig.expectAllRight()
     }
+
+    @Test("a flush into a full backing says so soon, though others keep the engine busy")
+    func intoFull() throws {
+      let (squeeze, _) = faultyTransform("squeeze", limit: 256 << 10)
+      let (disk, _) = faultyBacking(slots: 60)
+      let rig = try Rig([squeeze, disk], isManual: false)
+      guard case .full = rig.putUntilFull() else { Issue.record("never full"); return }
+      let store = rig.store
+      let stop = Atomic<Bool>(false)
+      // One page fewer and one more, over and over.
+      let last = rig.handles[rig.handles.count - 1]
+      let busy = Background {
+        let page = UnsafeMutableRawBufferPointer.allocate(byteCount: 4096, alignment: 8)
+        defer { page.deallocate() }
+        var handle = last
+        while !stop.load(ordering: .relaxed) {
+          _ = try? store.take(handle, into: page)
+          if let next = try? store.put(UnsafeRawBufferPointer(page), tag: 0) { handle = next }
+        }
+      }
+      defer {
+        stop.store(true, ordering: .relaxed)
+        busy.join()
+      }
+      let took = milliseconds {
+        do throws(StoreError) {
+          try store.flush(timeout: .seconds(10))
+          Issue.record("flush succeeded")
+        } catch { #expect({ if case .full = error { true } else { false } }(), "\(error)") }
+      }
+      #expect(took < 5000, "\(took) ms")
+    }
   }
 }

@@ -180,8 +180,8 @@ extension FaultTests {
       let rig = try Rig([squeeze, backing], memory: 12 << 20, store: 4 << 20, isManual: isManual)
       try rig.put(900)
       rig.settle()
-      // 128 segments of 7 pages, drained from 120 down to 88.
-      #expect((88 * 7...120 * 7).contains(rig.level(0).pages), "\(rig.level(0).pages)")
+      // 128 segments of 7 pages, drained from 120 down to 88, some of which takes and holes leave short.
+      #expect((80 * 7...120 * 7).contains(rig.level(0).pages), "\(rig.level(0).pages)")
       try rig.store.setLimit(512 << 10, level: 0)
       rig.settle()
       #expect(rig.level(0).ramBytes <= 520 << 10)

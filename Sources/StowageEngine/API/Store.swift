@@ -23,7 +23,7 @@ public final class Store: Sendable {
     configuration: StoreConfiguration, chain: [ChainTier], environment: Environment = .system,
     destructor: Destructor? = nil
   ) throws(StoreError) {
-    engine = try Engine(configuration, chain, environment, destructor)
+    engine = try Engine.open(configuration, chain, environment, destructor)
     pageSize = configuration.pageSize
   }
 

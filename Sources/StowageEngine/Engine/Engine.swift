@@ -118,11 +118,19 @@ final class Engine: @unchecked Sendable {
   var identity: UInt { UInt(bitPattern: state) }
   var isManual: Bool { environment.scheduling == .manual }
 
-  init(
-    _ configuration: StoreConfiguration, _ chain: [ChainTier], _ environment: Environment,
+  /// Opens a store's engine. What is impossible is refused before anything is made.
+  static func open(
+    _ configuration: StoreConfiguration, _ chain: [ChainTier], _ environment: Environment = .system,
+    _ destructor: Destructor? = nil
+  ) throws(StoreError) -> Engine {
+    let setting = try Setting(configuration, chain)
+    return try Engine(setting, configuration, chain, environment, destructor)
+  }
+
+  private init(
+    _ setting: Setting, _ configuration: StoreConfiguration, _ chain: [ChainTier], _ environment: Environment,
     _ destructor: Destructor?
   ) throws(StoreError) {
-    let setting = try Setting(configuration, chain)
     self.configuration = configuration
     self.environment = environment
     self.destructor = destructor

@@ -67,8 +67,10 @@ extension Engine {
       let ticket = quiet.ticket
       let isDone = isFlushed(index, below)
       let now = environment.now()
-      // Nothing under way or to be begun, for a while, and no tier that may recover: what is left has no room.
-      let isStuck = isStalled && !(0..<levelCount).contains { levels[$0].isDegraded }
+      // No way down, or nothing under way or to be begun, for a while, and no tier that may recover: what is left has no
+      // room.
+      let isStuck =
+        (isBlocked(index, now) || isStalled) && !(0..<levelCount).contains { levels[$0].isDegraded }
       lock.unlock()
       if isDone { return }
       if !isStuck { lastMove = now }
@@ -94,6 +96,11 @@ extension Engine {
     levels[index].flushClaimed = levels[index].claimed
     levels[index].flushLeft = isInRam ? 0 : levels[index].frames
     return below
+  }
+
+  /// Whether what is to leave a level has no way down, whatever else goes on.
+  private func isBlocked(_ index: Int, _ now: UInt64) -> Bool {
+    levels[index].flushClaimed == 0 && route(from: index, burst: false, now: now, flushing: true) == nil
   }
 
   /// Whether nothing persistent is left of what a level held when its flush began.
