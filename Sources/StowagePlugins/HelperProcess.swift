@@ -19,13 +19,16 @@ package final class HelperProcess {
   /// - Parameters:
   ///   - program: the executable, such as /proc/self/exe.
   ///   - argument: the first, which makes it a helper; the parent's process id and the token follow by themselves.
-  package init(program: String, kind: String, argument: String, _ arguments: [String]) throws(PluginError) {
+  ///   - environment: on top of this process's, such as "NAME=value".
+  package init(
+    program: String, kind: String, argument: String, _ arguments: [String], environment: [String] = []
+  ) throws(PluginError) {
     var random = SystemRandomNumberGenerator()
     let token = String(random.next(), radix: 36)
     answer = HelperAnswer(kind: kind, token: token)
     child = stowage_child(pid: -1, result: -1, errors: -1)
     let error = Self.withCStrings(["stowage", argument, String(getpid()), token] + arguments) { arguments in
-      Self.withCStrings(Self.environment()) { stowage_spawn(program, arguments, $0, &child) }
+      Self.withCStrings(Self.environment() + environment) { stowage_spawn(program, arguments, $0, &child) }
     }
     guard error == 0 else { throw .helper("cannot start the helper \(program): \(errnoText(error))") }
   }
@@ -58,7 +61,9 @@ package final class HelperProcess {
   /// The first line that the plug-in, or the runtime on its behalf, complained with.
   package var said: String {
     let text = String(decoding: errorText, as: UTF8.self)
-    let line = text.split(whereSeparator: \.isNewline).first { $0.contains { !$0.isWhitespace } }
+    let lines = text.split(whereSeparator: \.isNewline)
+    // Sanitizers draw a line first.
+    let line = lines.first { $0.contains("Sanitizer: ") } ?? lines.first { $0.contains { !$0.isWhitespace } }
     guard let line else { return "" }
     return "; it said: \(DisplayText.plain(String(line.prefix(200))))"
   }

@@ -70,12 +70,14 @@ private struct ValidationRun {
   private var results: [String: CheckResult] = [:]
   private var running: [CheckProcess] = []
   private var folders: [String] = []
+  private let sanitizer: SanitizerRuntime?
   private var scopeKnown: [CheckScope: Bool] = [:]
 
   init(_ validator: Validator, file: String, helper: String) {
     self.validator = validator
     self.file = file
     self.helper = helper
+    sanitizer = SanitizerRuntime(of: file)
   }
 
   mutating func end() {
@@ -91,6 +93,8 @@ private struct ValidationRun {
         let check = waiting.remove(at: index)
         if let missing = check.needs.first(where: { !isGood(results[$0], for: check) }) {
           keep(left(check, out: missing), report)
+        } else if let objection = sanitizer?.objection(to: check) {
+          keep(result(check, .notRun, objection), report)
         } else {
           try start(check)
         }
@@ -152,7 +156,7 @@ private struct ValidationRun {
       file: file, check: check.id, level: validator.level, seed: validator.seed, options: validator.options,
       folder: folder, pages: validator.pages)
     let memoryBytes = check.opensStore ? 0 : validator.memoryBytes
-    running.append(try CheckProcess(check, order, helper: helper, memoryBytes: memoryBytes))
+    running.append(try CheckProcess(check, order, helper: helper, memoryBytes: memoryBytes, sanitizer))
   }
 
   private mutating func collect(_ report: (CheckResult) -> Void) throws(PluginError) {

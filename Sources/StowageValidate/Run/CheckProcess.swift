@@ -11,17 +11,20 @@ final class CheckProcess {
   private let timeLimit: Duration
 
   /// - Parameter helper: an executable whose main function calls `CheckHelper.runIfAsked`.
-  init(_ check: Check, _ order: CheckOrder, helper: String, memoryBytes: Int) throws(PluginError) {
+  init(_ check: Check, _ order: CheckOrder, helper: String, memoryBytes: Int, _ sanitizer: SanitizerRuntime?)
+    throws(PluginError)
+  {
     self.check = check
     self.order = order
     guard let notes = CallNotes() else { throw .helper("no memory to share with the helper (memfd_create)") }
     self.notes = notes
-    timeLimit = check.timeLimit(level: order.level)
+    timeLimit = check.timeLimit(level: order.level) * (sanitizer == nil ? 1 : SanitizerRuntime.patience)
     let encoded: Data
     do { encoded = try JSONEncoder().encode(order) } catch { throw .helper("the order cannot be written: \(error)") }
     process = try HelperProcess(
       program: helper, kind: CheckHelper.kind, argument: CheckHelper.argument,
-      [String(memoryBytes), String(notes.number), String(decoding: encoded, as: UTF8.self)])
+      [String(memoryBytes), String(notes.number), String(decoding: encoded, as: UTF8.self)],
+      environment: sanitizer?.environment ?? [])
   }
 
   /// The result, once there is one; the process is gone then.
