@@ -30,6 +30,7 @@ enum BadTiers {
     .init("talkative", .ok),
     .init("exit-handler", .ok),
     .init("leave-child", .ok),
+    .init("crash-decode", .ok),
     .init("needs-option", .unavailable, "needs option path", "file to keep pages in"),
 
     .init("crash-constructor", .crashed, "SIGSEGV", "the dynamic linker loaded it"),
@@ -41,6 +42,7 @@ enum BadTiers {
     .init("hang-deaf", .crashed, "hung", "stowage_tier_entry ran", "killed"),
     .init("exit-constructor", .crashed, "ended the process with exit(", "the dynamic linker loaded it"),
     .init("exit-entry", .crashed, "exit(3)", "stowage_tier_entry ran"),
+    .init("exit-zero", .crashed, "exit(0)", "stowage_tier_entry ran"),
     .init("close-output", .crashed, "file descriptor 1"),
     .init("close-all", .crashed, "closed the descriptors", "stowage_tier_entry ran"),
     .init("write-everywhere", .crashed, "descriptors that are not its own"),

@@ -11,7 +11,9 @@ enum HandshakeChecks {
     proves: "A host of an older minor version gets a descriptor, or null.",
     advice: "Compare host->abi_minor with minor_required, and return null with set_error if the host is too old."
   ) { run in
-    try meet(run, .init(abiMinor: UInt16(STOWAGE_ABI_MINOR) - 1))
+    let minor = UInt16(STOWAGE_ABI_MINOR)
+    guard minor > 0 else { throw run.notApplicable("this is the first minor version") }
+    try meet(run, .init(abiMinor: minor - 1))
   }
 
   static let newer = Check(

@@ -14,13 +14,14 @@ enum LifeChecks {
 
   static let open = Check(
     "life-open", .life, needs: before,
-    proves: "An instance opens with default options and closes again.",
-    advice: "open must answer STOWAGE_OK with valid options and set *instance; say with set_error why it cannot."
+    proves: "An instance opens with default options, takes a page and gives it back, and closes.",
+    advice:
+      "open must answer STOWAGE_OK with valid options and set *instance; what encode or write got, decode or read must give back."
   ) { run in
     let tier = try run.open()
-    run.summary = "opened and closed"
+    try tier.work("opened with default options")
     tier.close()
-    try run.expect(tier.isClosed, "it is not closed")
+    run.summary = "opened, used and closed"
   }
 
   static let instanceName = Check(

@@ -95,6 +95,10 @@ struct KitTests {
     #expect(MockHost.message == "99 is?bad")
     #expect(MockHost.open(transform, options: options(add: 98)).result == STOWAGE_INVALID)
     #expect(MockHost.message.contains("no-such"))
+    for add in [-1, 256, Int64.max, .min] {
+      #expect(MockHost.open(transform, options: options(add: add)).result == STOWAGE_INVALID)
+      #expect(MockHost.message.contains("is \(add), not from 0 to 255"))
+    }
     #expect(MockHost.bytesInUse == before)
   }
 
