@@ -119,7 +119,11 @@ let package = Package(
       swiftSettings: common),
     .testTarget(
       name: "StowageValidateTests",
-      dependencies: ["StowageValidate", "StowagePlugins", "StowageTestSupport", "stowage"], swiftSettings: common),
+      dependencies: [
+        "StowageValidate", "StowagePlugins", "StowageTestSupport", "stowage",
+        .product(name: "CStowageTier", package: "plugin-sdk"),
+      ],
+      swiftSettings: common),
     .testTarget(
       name: "StowageFaultTests",
       dependencies: [
