@@ -122,7 +122,11 @@ let package = Package(
       swiftSettings: common),
     .testTarget(
       name: "StowageValidateTests",
-      dependencies: ["StowageValidate", "StowagePlugins", "StowageTestSupport", "stowage"], swiftSettings: common),
+      dependencies: [
+        "StowageValidate", "StowagePlugins", "StowageTestSupport", "stowage",
+        .product(name: "CStowageTier", package: "plugin-sdk"),
+      ],
+      swiftSettings: common),
     .testTarget(
       name: "StowageAuthorTests",
       dependencies: [

@@ -18,6 +18,7 @@ import Testing
   static let kinds = [
     Kind(source: "transform", defines: [], passes: ["transform-context-use", "threads-transform", "leak-calls"]),
     Kind(source: "transform", defines: ["NO_CONTEXTS", "NO_INTEGRITY"], passes: ["transform-damage-answer"]),
+    Kind(source: "transform", defines: ["LOSSY"], passes: ["transform-round-trip", "transform-damage-bounds"]),
     Kind(source: "transform", defines: ["SIDECAR"], passes: ["transform-sidecar-bounds", "transform-sidecar-filled"]),
     Kind(source: "transform", defines: ["STATE"], passes: ["transform-state-room", "transform-state-process"]),
     Kind(source: "transform", defines: ["CIPHER"], passes: ["transform-cipher-ids", "transform-length-preserving"]),

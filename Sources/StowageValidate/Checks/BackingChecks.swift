@@ -155,7 +155,8 @@ enum BackingChecks {
     let bench = try run.openBench()
     guard bench.tier.backing.pointee.sync != nil else { throw run.notApplicable("the tier has no sync") }
     for round in 0..<3 {
-      try run.expect(bench.tier.sync(bench.context) == STOWAGE_OK, "sync answered \(OpenTier.said(bench.tier.sync(bench.context)))")
+      let code = bench.tier.sync(bench.context)
+      try run.expect(code == STOWAGE_OK, "sync answered \(OpenTier.said(code))")
       if round > 0 { try bench.write(round, [1]) }
     }
     try bench.sync()

@@ -43,7 +43,9 @@ enum BackingRequestChecks {
     for version in 1...run.times(40) where !run.isLate {
       let slot = run.random.below(bench.slots)
       var batch = [driver.write(slot, [version])]
-      if bench.tier.backing.pointee.sync != nil, version % 8 == 1 { batch.append(driver.make(UInt32(STOWAGE_OPERATION_SYNC))) }
+      if bench.tier.backing.pointee.sync != nil, version % 8 == 1 {
+        batch.append(driver.make(UInt32(STOWAGE_OPERATION_SYNC)))
+      }
       try driver.perform(batch)
       requests += batch
     }

@@ -58,7 +58,8 @@ enum BackingRootChecks {
     func expectRefused(_ expected: [UInt8], now: [UInt8], _ words: String) throws {
       let code = tier.swapRoot(expected, root(99))
       try run.expect(
-        code == STOWAGE_GONE, "root_swap that expects \(words) answered \(OpenTier.said(code)), expected \(TierResult.name(STOWAGE_GONE))")
+        code == STOWAGE_GONE,
+        "root_swap that expects \(words) answered \(OpenTier.said(code)), expected \(TierResult.name(STOWAGE_GONE))")
       try run.expect(try tier.root() == now, "root_swap that expected \(words) changed the root")
     }
     try expectRefused(root(1), now: [], "a root where there is none")
@@ -123,7 +124,9 @@ enum BackingRootChecks {
     for number in 1...max(3, run.times(6)) where !run.isLate || number <= 3 {
       let tier = try BackingKeepingChecks.openPersistent(loaded)
       let now = try tier.root()
-      try run.expect(now == last, "after \(number - 1) times of close and open the root has \(now.count) bytes, not \(last.count), or other ones")
+      try run.expect(
+        now == last,
+        "after \(number - 1) times of close and open the root has \(now.count) bytes, not \(last.count), or other ones")
       for step in 0..<(number % 3) {
         let next = root(number * 10 + step, length: 50 * number)
         try expectSwap(tier, last, next)

@@ -134,9 +134,10 @@ enum LeakChecks {
     } else {
       let bench = try BackingBench(try loaded.open(.backing))
       try watch.expectNone(run.times(400), "A write, a read and a trim") {
-        try bench.write(0, [1])
-        try bench.expect(0, [1], "")
-        try bench.trim(0, 1)
+        // What comes back is the business of other checks.
+        _ = bench.tier.write(bench.context, slot: 0, count: 1, bench.room.base)
+        _ = bench.tier.read(bench.context, slot: 0, count: 1, bench.room.base)
+        _ = bench.tier.trim(bench.context, slot: 0, count: 1)
       }
       bench.close()
     }
@@ -158,7 +159,9 @@ enum LeakChecks {
       let isFixed = bench.tier.table.isLengthPreserving
       try watch.expectNone(run.times(100), "A round of damaged pages, and of too little room,") {
         for encoding in damaged { _ = bench.decode(encoding) }
-        for encoding in encodings where !isFixed { _ = bench.attempt(encoding.page, encoding.object, room: encoding.bytes.count / 2) }
+        for encoding in encodings where !isFixed {
+          _ = bench.attempt(encoding.page, encoding.object, room: encoding.bytes.count / 2)
+        }
       }
       bench.close()
     } else {

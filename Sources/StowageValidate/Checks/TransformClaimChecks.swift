@@ -23,7 +23,8 @@ enum TransformClaimChecks {
           let second = try again.encode(encoding.page, id: encoding.object.id)
           try run.expect(
             second?.bytes == encoding.bytes && second?.sidecar == encoding.sidecar,
-            "the same object and page were encoded to \(encoding.bytes.count) bytes, and later to \(second?.bytes.count ?? 0) other ones")
+            "the same object and page were encoded to \(encoding.bytes.count) bytes, and later to "
+              + "\(second?.bytes.count ?? 0) other ones")
         }
       }
     }
@@ -122,7 +123,8 @@ enum TransformClaimChecks {
         let seen = Runs(encoding.bytes).common(with: other.bytes)
         try run.expect(
           seen == nil,
-          "one page under the ids \(encoding.object.id) and \(other.object.id): 16 bytes of the outputs, from byte \(seen ?? 0) on, are the same")
+          "one page under the ids \(encoding.object.id) and \(other.object.id): 16 bytes of the outputs, from byte "
+            + "\(seen ?? 0) on, are the same")
       }
     }
     bench.close()

@@ -39,7 +39,8 @@ enum TransformDamageChecks {
         let (code, _) = bench.decode(damage.done(to: encoding, &run.random))
         try run.expect(
           [STOWAGE_OK, STOWAGE_CORRUPT, STOWAGE_AUTH].contains(code),
-          "decode of damaged input (\(damage)) answered \(OpenTier.said(code)), expected \(TierResult.name(STOWAGE_CORRUPT)) or \(TierResult.name(STOWAGE_AUTH))")
+          "decode of damaged input (\(damage)) answered \(OpenTier.said(code)), expected "
+            + "\(TierResult.name(STOWAGE_CORRUPT)) or \(TierResult.name(STOWAGE_AUTH))")
       }
     }
     bench.close()

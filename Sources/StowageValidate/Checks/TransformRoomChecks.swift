@@ -48,7 +48,8 @@ enum TransformRoomChecks {
     if code == STOWAGE_TOO_BIG { return try run.expect(true, "") }
     guard code == STOWAGE_OK else {
       throw run.fail(
-        "encode of \(page.count) bytes into a room of \(room) answered \(OpenTier.said(code)), expected \(TierResult.name(STOWAGE_TOO_BIG)) or OK")
+        "encode of \(page.count) bytes into a room of \(room) answered \(OpenTier.said(code)), expected "
+          + "\(TierResult.name(STOWAGE_TOO_BIG)) or OK")
     }
     guard let encoding else {
       throw run.fail("encode into a room of \(room) answered OK with \(length == .max ? "no" : String(length)) bytes of output")

@@ -60,7 +60,8 @@ struct GrowthWatch {
     let least = steps.min() ?? 0
     try run.expect(
       least <= allowed,
-      "\(about) leaves \(String(format: "%.1f", least)) \(what) behind each time: \(marks[0]) before and \(marks[marks.count - 1]) after \(steps.count * part) times")
+      "\(about) leaves \(String(format: "%.1f", least)) \(what) behind each time: "
+        + "\(marks[0]) before and \(marks[marks.count - 1]) after \(steps.count * part) times")
     run.summary = "\((steps.count + 1) * part) times"
   }
 }

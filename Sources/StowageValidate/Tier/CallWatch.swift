@@ -21,8 +21,12 @@ enum CallWatch {
     let copy = Self.copy(tier, size: tier.pointee.struct_size)
     transform = tier.pointee.transform
     backing = tier.pointee.backing
-    if let transform { copy.pointee.transform = UnsafePointer(Self.watched(Self.copy(transform, size: transform.pointee.struct_size))) }
-    if let backing { copy.pointee.backing = UnsafePointer(Self.watched(Self.copy(backing, size: backing.pointee.struct_size))) }
+    if let transform {
+      copy.pointee.transform = UnsafePointer(watched(Self.copy(transform, size: transform.pointee.struct_size)))
+    }
+    if let backing {
+      copy.pointee.backing = UnsafePointer(watched(Self.copy(backing, size: backing.pointee.struct_size)))
+    }
     return UnsafePointer(copy)
   }
 

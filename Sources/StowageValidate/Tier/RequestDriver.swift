@@ -130,7 +130,9 @@ struct RequestDriver: Sendable {
     for pending in requests {
       let result = pending.resultCode
       guard result == STOWAGE_OK else {
-        throw bench.run.fail("a request (operation \(pending.request.pointee.operation), slot \(pending.request.pointee.slot)) ended with \(TierResult.name(result))")
+        let request = pending.request.pointee
+        throw bench.run.fail(
+          "a request (operation \(request.operation), slot \(request.slot)) ended with \(TierResult.name(result))")
       }
     }
   }

@@ -33,6 +33,8 @@ extension OpenTier {
   var hasState: Bool { raw.state_save != nil }
   var hasContexts: Bool { raw.thread_open != nil }
   var hasIntegrity: Bool { table.flags.contains(.integrity) }
+  /// May give back other bytes, or none: then only how it gets there is looked at.
+  var isLossy: Bool { table.flags.contains(.lossy) }
 
   /// What the tier wants kept; nil when it keeps nothing. A failure ends the check.
   func savedState() throws -> [UInt8]? {

@@ -6,6 +6,7 @@
 //   SIDECAR   the checksum goes into a sidecar of 16 bytes instead of the output
 //   CIPHER    a mandatory one: no compression, a key of the instance's own, a sidecar (no cryptography: a keystream)
 //   STATE     a key of the instance's own that state_save keeps
+//   LOSSY     one byte of each page comes back changed, and the tier says that this may be
 //   THREADS, NO_INTEGRITY, NO_CONTEXTS
 //
 // An encoding is a checksum of 8 bytes and runs: a control byte n < 128 stands before n + 1 bytes as they are, n >= 128
@@ -246,7 +247,11 @@ static inline int32_t good_decode(DECODE_PARAMETERS) {
   good_cipher(instance->key, object, input, output);
   return STOWAGE_OK;
 #else
-  return good_unpack(packed, input_length - HEAD, output, object->length) ? STOWAGE_OK : good_damaged();
+  if (!good_unpack(packed, input_length - HEAD, output, object->length)) return good_damaged();
+#ifdef LOSSY
+  if (object->length > 0) output[0] ^= 1;
+#endif
+  return STOWAGE_OK;
 #endif
 }
 
@@ -274,6 +279,9 @@ static stowage_tier good_tier = {.magic = STOWAGE_TIER_MAGIC,
                                  .flags_optional = STOWAGE_FLAG_DETERMINISTIC | STOWAGE_FLAG_SWAP_SAFE
 #ifndef NO_INTEGRITY
                                                    | STOWAGE_FLAG_INTEGRITY
+#endif
+#ifdef LOSSY
+                                                   | STOWAGE_FLAG_LOSSY
 #endif
                                  ,
 #endif
