@@ -59,7 +59,7 @@ public struct Check: Sendable {
   func timeLimit(level: Int) -> Duration { timeLimit * max(1, Self.scale(level: level)) }
 }
 
-/// All checks, in the order in which they are reported. A check stands after those that it needs.
+/// All checks, in the order in which they are reported.
 public enum CheckList {
   public static let all: [Check] =
     FileChecks.all + LoadingChecks.all + DescriptorChecks.all + LifeChecks.all + TransformChecks.all

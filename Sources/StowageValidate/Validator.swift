@@ -57,7 +57,10 @@ public struct Validator: Sendable {
     let eligible = CheckList.all.filter { $0.level <= level || checks.contains($0.id) }
     guard !checks.isEmpty else { return eligible }
     var ids = Set(checks)
-    for check in CheckList.all.reversed() where ids.contains(check.id) { ids.formUnion(check.needs) }
+    var needed = checks
+    while let id = needed.popLast() {
+      for other in CheckList.check(id)?.needs ?? [] where ids.insert(other).inserted { needed.append(other) }
+    }
     return CheckList.all.filter { ids.contains($0.id) }
   }
 }

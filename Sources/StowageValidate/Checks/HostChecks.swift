@@ -15,7 +15,7 @@ enum HostChecks {
   }
 
   static let noLog = Check(
-    "host-no-log", .host, needs: ["life-open"],
+    "host-no-log", .host, needs: LifeChecks.works,
     proves: "It works under a host that has no log.",
     advice: "log is optional: compare host->log with null before each use."
   ) { run in
@@ -23,7 +23,7 @@ enum HostChecks {
   }
 
   static let noExtensions = Check(
-    "host-no-extensions", .host, needs: ["life-open"],
+    "host-no-extensions", .host, needs: LifeChecks.works,
     proves: "It works under a host that has no get_extension.",
     advice: "get_extension is optional: compare host->get_extension with null before each use."
   ) { run in
@@ -39,7 +39,7 @@ enum HostChecks {
   }
 
   static let shortTable = Check(
-    "host-short-table", .host, needs: ["life-open"],
+    "host-short-table", .host, needs: LifeChecks.works,
     proves: "It works under a host whose table ends before the optional functions at its end, or had declined it.",
     advice: "Copy host->struct_size bytes of the table when the entry is called, and take what is beyond as null."
   ) { run in
@@ -52,7 +52,7 @@ enum HostChecks {
   }
 
   static let noRandom = Check(
-    "host-no-random", .host, needs: ["life-open"],
+    "host-no-random", .host, needs: LifeChecks.works,
     proves: "When the host has no random bytes, the call that asked for them fails, and leaves nothing behind.",
     advice: "Look at what random_fill answers, and pass STOWAGE_IO on: a key of zeros is none."
   ) { run in
@@ -86,6 +86,7 @@ enum HostChecks {
     proves: "What it says with set_error and log is UTF-8 without control characters.",
     advice: "Leave line ends and escapes out of messages, and replace what is not UTF-8 in texts from elsewhere."
   ) { run in
+    CheckHost.books.withLock { $0.keepsTexts = true }
     try Provocation(run).provoke()
     let texts = CheckHost.books.withLock { $0.texts }
     guard !texts.isEmpty else { throw run.notApplicable("it says nothing, whatever goes wrong") }

@@ -11,7 +11,7 @@ enum HostMemoryChecks {
   private static let most = 200
 
   static let books = Check(
-    "host-memory-books", .host, needs: ["life-open"],
+    "host-memory-books", .host, needs: LifeChecks.works,
     proves: "Memory is asked for in sizes and kinds that there are, and freed once, as it was allocated.",
     advice: "Pass memory_free the owner, size and kind that memory_allocate got, and ask for alignments up to 4096."
   ) { run in

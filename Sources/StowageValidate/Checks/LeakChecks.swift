@@ -47,7 +47,7 @@ enum LeakChecks {
   }
 
   static let hostMemory = Check(
-    "leak-host-memory", .leaks, needs: ["life-open"],
+    "leak-host-memory", .leaks, needs: ["life-again"],
     proves: "After close nothing is left of what memory_allocate gave.",
     advice: "Free all that you got from memory_allocate, with the size and kind that you asked for. \(advice)"
   ) { run in
@@ -61,7 +61,7 @@ enum LeakChecks {
   }
 
   static let descriptors = Check(
-    "leak-descriptors", .leaks, needs: ["life-open"],
+    "leak-descriptors", .leaks, needs: ["life-again"],
     proves: "Opening and closing instances leaves no descriptor open.",
     advice: "Close every file, socket and pipe that you open. \(advice)"
   ) { run in
@@ -71,7 +71,7 @@ enum LeakChecks {
   }
 
   static let threads = Check(
-    "leak-threads", .leaks, needs: ["life-open"],
+    "leak-threads", .leaks, needs: ["life-again"],
     proves: "Opening and closing instances leaves no thread running.",
     advice: "Tell every thread that you start to end, and join it in close. \(advice)"
   ) { run in

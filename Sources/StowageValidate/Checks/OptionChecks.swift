@@ -5,7 +5,7 @@ internal import Synchronization
 
 /// What the tier can be told.
 enum OptionChecks {
-  static let all = [documented, outOfRange, unknownChoice, longText, notUTF8, missingText, fewer, borrowed, secret, fuzz]
+  static let all = [documented, outOfRange, unknownChoice, longText, notUTF8, missingText, borrowed, secret, fuzz]
 
   static let documented = Check(
     "options-documented", .options, needs: ["life-again"],
@@ -71,26 +71,8 @@ enum OptionChecks {
     }
   }
 
-  static let fewer = Check(
-    "options-fewer", .options, needs: ["options-missing-text"],
-    proves: "A host that knows fewer options than the table has gets an error, or an instance that works.",
-    advice: "Read no more than option_count values, and take defaults for the rest."
-  ) { run in
-    let tier = try run.load()
-    let table = try tier.table()
-    guard !table.options.isEmpty else { throw run.notApplicable("it has no options") }
-    for count in 0..<table.options.count {
-      var raw = RawArguments(try OpenArguments(run, table), table)
-      raw.count = count
-      let (code, instance) = raw.open(tier, in: .atEnd)
-      try run.expect(
-        code == STOWAGE_OK || TierCodes.isError(code), "open with \(count) of \(table.options.count) values answered \(code), which is no error of the interface")
-      try use(tier, table, raw, code, instance, "opened with \(count) of \(table.options.count) values")
-    }
-  }
-
   static let borrowed = Check(
-    "options-borrowed", .options, needs: ["life-open"],
+    "options-borrowed", .options, needs: LifeChecks.works,
     proves: "Nothing that open is given is read after it has returned.",
     advice: "Copy the texts, the name and the values that are needed later: they are valid during open only."
   ) { run in
@@ -115,6 +97,7 @@ enum OptionChecks {
     let secrets = table.options.indices.filter { table.options[$0].isSecret && isText(table.options[$0]) }
     guard !secrets.isEmpty else { throw run.notApplicable("it has no options that are secret texts") }
     let word = Array("s3cr3t-\(run.random.next() % 1_000_000)".utf8)
+    CheckHost.books.withLock { $0.keepsTexts = true }
     var base = RawArguments(try OpenArguments(run, table), table)
     for index in secrets { base.values[index] = .init(text: word) }
     try attempt(run, tier, table, base, "opened with a secret")

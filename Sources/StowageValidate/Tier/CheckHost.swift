@@ -34,8 +34,10 @@ enum CheckHost {
     /// Messages that were longer than allowed, or no UTF-8.
     var badMessages = 0
     var messages = 0
-    /// The first of the messages and log lines themselves.
+    /// The first of the messages and log lines themselves, for a check that wants them: memory that grows would be taken
+    /// for the tier's.
     var texts: [[UInt8]] = []
+    var keepsTexts = false
     /// How often random_fill failed.
     var randomFailures = 0
 
@@ -83,7 +85,7 @@ enum CheckHost {
 
   private static func note(_ text: UnsafeRawBufferPointer, in books: inout Books) {
     books.messages += 1
-    if books.texts.count < 1000 { books.texts.append(Array(text.prefix(1 << 17))) }
+    if books.keepsTexts, books.texts.count < 1000 { books.texts.append(Array(text.prefix(1 << 17))) }
     if text.count > Int(STOWAGE_MESSAGE_BYTES_MAX) || String(validating: text, as: UTF8.self) == nil { books.badMessages += 1 }
   }
 

@@ -30,7 +30,11 @@ struct StoreTrial {
   init(_ run: CheckRun) throws {
     check = run
     let loaded = try run.load()
-    _ = try loaded.table()
+    let own = try loaded.table()
+    guard !own.flags.contains(.lossy) else { throw run.notApplicable("no chain takes a lossy tier") }
+    guard own.role == .backing || own.sidecarLength == 0 || own.isLengthPreserving else {
+      throw run.notApplicable("no chain takes a compressor with a sidecar")
+    }
     table = try Self.wrapped(loaded)
   }
 

@@ -21,7 +21,7 @@ extension OpenTier {
 
   private func workAsTransform(_ context: OpaquePointer?, _ when: String) throws {
     let bench = TransformBench(self, context)
-    let id = run.random.next() >> 1
+    let id = UInt64(run.random.below(1000) + 1)
     let page = page(id)
     guard let encoding = try bench.encode(page, id: id) else {
       throw run.fail("\(when), encode of \(page.count) bytes says that a room of \(room(for: page.count)) is too small")
