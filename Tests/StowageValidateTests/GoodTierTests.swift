@@ -40,16 +40,6 @@ import Testing
     for id in kind.passes { #expect(validation.results.contains { $0.id == id && $0.outcome == .passed }, "\(id)") }
   }
 
-  @Test("nothing is held against the tiers that come with Stowage", arguments: ["lz4", "zstd", "brotli", "aes-gcm", "swapfile"])
-  func shippedPasses(_ name: String) throws {
-    let folder = try TemporaryFolder()
-    let built = URL(fileURLWithPath: Command.stowage).deletingLastPathComponent()
-    let file = folder.file("\(name).tier.so")
-    try FileManager.default.copyItem(at: built.appendingPathComponent("lib\(name)-tier.so"), to: file)
-    try FileManager.default.setAttributes([.posixPermissions: 0o755], ofItemAtPath: file.path)
-    _ = try validate(file, level: 5)
-  }
-
   private func validate(_ file: URL, level: Int) throws -> FileValidation {
     var validator = Validator(seed: KnownBadTests.seed, helper: Command.stowage)
     validator.level = level

@@ -11,7 +11,7 @@ import Testing
     ("close-all", "crashed", "loading-entry", "closed descriptors that are not its own"),
     ("close-output", "failed", "loading-files", "1 is gone"),
     ("crash-constructor", "crashed", "loading-link", "SIGSEGV"),
-    ("crash-decode", "crashed", "life-open", "SIGSEGV"),
+    ("crash-decode", "crashed", "transform-round-trip", "SIGSEGV"),
     ("exit-zero", "crashed", "loading-entry", "exit(0)"),
     ("hang-entry", "hung", "loading-entry", "no end within"),
   ]
@@ -165,7 +165,7 @@ import Testing
     #expect(failed.status == 1)
     #expect(failed.output.contains("loading-files"))
     let crashed = try Command.stowage(
-      "plugins", "validate", folder.file("crash-decode.tier.so").path, "--check", "life-open", "--in-process")
+      "plugins", "validate", folder.file("crash-decode.tier.so").path, "--check", "transform-round-trip", "--in-process")
     #expect(crashed.status > 128)
   }
 }

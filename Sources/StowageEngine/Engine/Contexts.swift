@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import CStowageTier
+import Synchronization
 
 /// Codec contexts of calling threads, within the memory limit.
 ///
@@ -34,7 +35,7 @@ extension Engine {
 
   private func make(_ context: Context) throws(StoreError) {
     // A store without room for raw pages encodes on the caller's thread.
-    let encodes = lock.withLock { levels[0].limitGiven == 0 }
+    let encodes = putsThrough.load(ordering: .relaxed)
     let use = encodes ? STOWAGE_CONTEXT_ENCODE | STOWAGE_CONTEXT_DECODE : STOWAGE_CONTEXT_DECODE
     do {
       try context.pointee.prepare(calls, use: UInt32(use))

@@ -103,6 +103,9 @@ final class Engine: @unchecked Sendable {
   let jobSpaces: [JobSpace]
   var ports: [BackingPort?] = []
 
+  /// Whether the store has no room of its own for raw pages; changed with the lock, read without.
+  let putsThrough = Atomic<Bool>(false)
+
   /// Something to do for the workers; room for puts; the end of a piece of work.
   let work = Event()
   let space = Event()
@@ -175,6 +178,7 @@ final class Engine: @unchecked Sendable {
         levels[index].nextID = UInt64(index) << 56 | 1
         levels[index].limitGiven = setting.limits[index] ?? -1
       }
+      putsThrough.store(levels[0].limitGiven == 0, ordering: .relaxed)
       let before = tierMemory
       for context in workers { try prepareWorker(context) }
       lock.withLock {

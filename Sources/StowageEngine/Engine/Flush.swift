@@ -154,6 +154,7 @@ extension Engine {
       throw .configuration("the limit of '\(plan.levels[level].name)' is \(bytes) bytes, it cannot be negative")
     }
     levels[level].limitGiven = bytes ?? -1
+    if level == 0 { putsThrough.store(bytes == 0, ordering: .relaxed) }
     try rebalance(force: true)
     work.notify()
     space.notify()
@@ -162,8 +163,9 @@ extension Engine {
   /// Asks a backing anew how many slots it has. Without the lock; a context is held, so that the tier is not closed
   /// meanwhile.
   func refreshCapacity(_ level: Int) throws(StoreError) {
-    let context = try acquire()
+    let context = callers.acquire()
     defer { callers.release(context) }
+    guard !lock.withLock({ state.pointee.isClosing }) else { throw .closed }
     guard level > 0, level < ports.count, let port = ports[level] else { return }
     guard let total = try port.readCapacity() else { return }
     try lock.withLock { () throws(StoreError) in

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import CStowageSystem
 import CStowageTier
+import Synchronization
 
 /// put and replace.
 extension Engine {
@@ -11,7 +12,7 @@ extension Engine {
     if stowage_same_filled(source, pageSize, &word) != 0 {
       return try putWord(word, source, tag: tag, discardable: discardable)
     }
-    if levels[0].limitGiven == 0, let handle = try putThrough(source, tag, discardable) { return handle }
+    if putsThrough.load(ordering: .relaxed), let handle = try putThrough(source, tag, discardable) { return handle }
     lock.lock()
     let (segment, offset): (SegmentIndex, Int)
     do { (segment, offset) = try reserveRaw(entries: 1) } catch {

@@ -5,7 +5,7 @@ internal import StowageEngine
 /// What slots keep.
 enum BackingChecks {
   static let all =
-    [readWrite, runs, trim, model, pageSizes, instances, map, sync, health, transformHealth]
+    [readWrite, runs, trim, model, pageSizes, map, sync, health, transformHealth]
     + BackingBoundsChecks.all + BackingRequestChecks.all + BackingKeepingChecks.all + BackingRootChecks.all
 
   static let readWrite = Check(
@@ -102,28 +102,6 @@ enum BackingChecks {
       try bench.expect(bench.slots - 1, [shift], "pages of \(1 << shift) bytes")
       bench.close()
     }
-  }
-
-  static let instances = Check(
-    "backing-instances", .backing, scope: .backings, needs: ["backing-model"],
-    proves: "Two instances keep their slots apart.",
-    advice: "Keep no contents in static variables: each instance has its own."
-  ) { run in
-    let loaded = try run.load()
-    let first = try BackingBench(try loaded.open(.backing))
-    let second = try BackingBench(try loaded.openAnother(.backing))
-    let count = min(first.slots, second.slots, 64)
-    for slot in 0..<count {
-      try first.write(slot, [1])
-      try second.write(slot, [2])
-    }
-    for slot in 0..<count {
-      try first.expect(slot, [1], "another instance was written to")
-      try second.expect(slot, [2], "of the second instance")
-    }
-    second.close()
-    for slot in 0..<count { try first.expect(slot, [1], "another instance was closed") }
-    first.close()
   }
 
   static let map = Check(

@@ -5,7 +5,7 @@ internal import Synchronization
 
 /// What is left behind.
 enum LeakChecks {
-  static let all = [hostMemory, descriptors, threads, instances, mappings, contexts, calls, failures]
+  static let all = [descriptors, threads, instances, mappings, contexts, calls, failures]
 
   private static let advice = "What open makes close ends, what thread_open makes thread_close ends; also when a call fails."
 
@@ -46,20 +46,6 @@ enum LeakChecks {
     GrowthWatch(run: run, what: what, measure: measure, allowed: allowed)
   }
 
-  static let hostMemory = Check(
-    "leak-host-memory", .leaks, needs: ["life-again"],
-    proves: "After close nothing is left of what memory_allocate gave.",
-    advice: "Free all that you got from memory_allocate, with the size and kind that you asked for. \(advice)"
-  ) { run in
-    let loaded = try run.load()
-    let before = CheckHost.books.withLock { $0.blocks.count }
-    for round in 0..<run.times(50) where !run.isLate || round < 2 {
-      try live(loaded)
-      let books = CheckHost.books.withLock { (count: $0.blocks.count - before, bytes: $0.bytes) }
-      try run.expect(books.count == 0, "\(books.count) blocks of the host's memory, of \(books.bytes) bytes, are left after close")
-    }
-  }
-
   static let descriptors = Check(
     "leak-descriptors", .leaks, needs: ["life-again"],
     proves: "Opening and closing instances leaves no descriptor open.",
@@ -82,7 +68,7 @@ enum LeakChecks {
   }
 
   static let instances = Check(
-    "leak-memory", .leaks, needs: ["leak-host-memory", "leak-threads"], timeLimit: .seconds(40),
+    "leak-memory", .leaks, needs: ["host-memory-freed", "leak-threads"], timeLimit: .seconds(40),
     proves: "Opening and closing instances thousands of times takes no more memory from malloc each time.",
     advice: advice
   ) { run in

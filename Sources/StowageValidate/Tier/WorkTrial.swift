@@ -21,7 +21,8 @@ extension OpenTier {
 
   private func workAsTransform(_ context: OpaquePointer?, _ when: String) throws {
     let bench = TransformBench(self, context)
-    let id = UInt64(run.random.below(1000) + 1)
+    // Never used twice, as each of these is followed by an observation.
+    let id = UInt64(run.evidence + 1)
     let page = page(id)
     guard let encoding = try bench.encode(page, id: id) else {
       throw run.fail("\(when), encode of \(page.count) bytes says that a room of \(room(for: page.count)) is too small")
