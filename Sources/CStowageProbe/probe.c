@@ -164,8 +164,12 @@ ssize_t stowage_in_copy(void (*body)(int descriptor, void *context), void *conte
   int ends[2];
   *status = -1;
   if (pipe2(ends, O_CLOEXEC) != 0) return -1;
+  pid_t parent = getpid();
   pid_t pid = fork();
   if (pid == 0) {
+    // What a parent asked for itself, its copy has to ask for again.
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (getppid() != parent) _exit(1);
     close(ends[0]);
     body(ends[1], context);
     _exit(0);

@@ -70,7 +70,10 @@ struct PluginsValidateCommand: ParsableCommand {
   func run() throws {
     let seed = seed ?? UInt64.random(in: 1...999_999_999)
     let files = try ValidationTargets(plugins, finder: where_.finder).files
-    if inProcess { return try runHere(files[0], seed: seed) }
+    if inProcess {
+      guard files.count == 1 else { throw ValidationError("--in-process needs exactly one file; \(files.count) are named") }
+      return try runHere(files[0], seed: seed)
+    }
     var validator = Validator(seed: seed)
     validator.level = level
     validator.checks = check
@@ -98,8 +101,10 @@ struct PluginsValidateCommand: ParsableCommand {
       file: file, check: check[0], level: level, seed: seed, options: try options(), folder: folder,
       pages: pages.map(FilePaths.absolute))
     guard let result = CheckHelper.runHere(order) else { return }
-    print("\(result.id): \(result.outcome.rawValue)" + (result.message.isEmpty ? "" : ": \(result.message)"))
-    if result.outcome.isBad { throw ExitCode(1) }
+    let message = DisplayText.plain(result.message)
+    print("\(result.id): \(result.outcome.rawValue)" + (message.isEmpty ? "" : ": \(message)"))
+    // No evidence is no pass.
+    if result.outcome != .passed, result.outcome != .warning { throw ExitCode(1) }
   }
 
   private func options() throws -> [String: String] {

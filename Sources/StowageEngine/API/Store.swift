@@ -94,18 +94,19 @@ public final class Store: Sendable {
   public func setLimit(_ bytes: Int?, level: Int) throws(StoreError) { try engine.setLimit(bytes, level: level) }
 
   /// Takes a tier into the chain of an open store: by its priority, behind others of the same. Needs
-  /// `StoreConfiguration.isChainChangeable`. Pages go on being served, but for a moment in which the chain is rewritten.
+  /// `StoreConfiguration.isChainChangeable`. Pages go on being served, but for moments of some milliseconds in
+  /// which calls under way are waited for and the chain is rewritten.
   /// - Throws: `configuration` when it has no place in this chain (what it says goes for opening a store too), would
   ///   change what another tier does, or does not open; `unavailable` when calls under way did not end in time, or a
   ///   flush is under way; `closed`.
-  public func addTier(_ tier: ChainTier) throws(StoreError) { try engine.addTier(tier, after: nil) }
+  public func addTier(_ tier: ChainTier) throws(StoreError) { try engine.addTier(tier, replacing: nil) }
 
   /// Puts a tier in the place of another, a newer version of a plug-in say: the new one takes in what comes from now on,
-  /// the old one is drained, and decodes what it encoded until nothing of that is left. Call `removeTier` to end it.
+  /// the old one is drained, and decodes what it encoded until nothing of that is left. Call `removeTier` to end it. One
+  /// change: after an error the chain is as it was. There are places for four replacements between two tiers.
   /// - Throws: as `addTier` and `drainTier`.
   public func replaceTier(named old: String, with tier: ChainTier) throws(StoreError) {
-    try engine.addTier(tier, after: old)
-    try engine.drainTier(named: old)
+    try engine.addTier(tier, replacing: old)
   }
 
   /// Lets a tier take nothing in any more; what it holds moves down. Not for mandatory tiers.

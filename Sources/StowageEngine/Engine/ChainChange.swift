@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 import CStowageSystem
 import CStowageTier
+import Glibc
 import Synchronization
 
 /// How the removal of a tier ended.
 public enum TierRemoval: Sendable, Hashable {
   case removed
-  /// So many frames in levels below still need the tier to be decoded.
+  /// So many frames still need the tier to be decoded (or segments and slots have come to it again meanwhile).
   case needed(frames: Int)
 }
 
@@ -20,25 +21,28 @@ extension Engine {
 
   // MARK: Coming
 
-  /// - Parameter neighbour: the tier right below which it is to stand; nil: by priority.
-  func addTier(_ tier: ChainTier, after neighbour: String?) throws(StoreError) {
+  /// - Parameter replaced: the tier that leaves with this change, right below which it is to stand; nil: by priority.
+  func addTier(_ tier: ChainTier, replacing replaced: String?) throws(StoreError) {
     try guardChange()
     chainGate.lock()
     defer { chainGate.unlock() }
-    let place = try vacancy(for: tier, after: neighbour)
+    let old = try replaced.map { name throws(StoreError) in try self.place(named: name) }
+    if let old { try checkMayLeave(old) }
+    let place = try vacancy(for: tier, after: old)
     var changed = chain
     changed[place] = tier
-    let next = try plan(for: changed, leaving: leaving)
+    let next = try plan(for: changed, leaving: old.map { leaving.union([$0 + 1]) } ?? leaving)
     let epoch = nextEpoch
     nextEpoch += 1
     let instance = try TierInstance(
       tier, pageSize: pageSize, epoch: epoch, deadline: nanoseconds(tier.deadline ?? configuration.deadline))
-    do {
-      let port = try makePort(level: place + 1, tier, instance)
+    var port: BackingPort?
+    do throws(StoreError) {
+      port = try makePort(level: place + 1, tier, instance)
       if let total = try port?.readCapacity(isOpening: true) { port?.slots.setTotal(total) }
-      try paused { () throws(StoreError) in try bring(instance, port, tier, to: place, next) }
+      try paused { () throws(StoreError) in try bring(instance, port, tier, to: place, next, leaving: old) }
     } catch {
-      instance.close()
+      end(instance, port)
       throw error
     }
     work.notify()
@@ -46,9 +50,9 @@ extension Engine {
   }
 
   /// With every context held. Takes itself back when a context or the memory is refused.
-  private func bring(_ instance: TierInstance, _ port: BackingPort?, _ tier: ChainTier, to place: Int, _ next: ChainPlan)
-    throws(StoreError)
-  {
+  private func bring(
+    _ instance: TierInstance, _ port: BackingPort?, _ tier: ChainTier, to place: Int, _ next: ChainPlan, leaving old: Int?
+  ) throws(StoreError) {
     let level = place + 1
     let before = try plan(for: chain, leaving: leaving)
     do throws(StoreError) {
@@ -57,12 +61,16 @@ extension Engine {
       let each = contexts > 0 ? (instance.memoryBytes - memory) / contexts : 0
       try atRest { () throws(StoreError) in
         install(instance, port, tier, at: place, next)
+        let limitBefore = old.map { levels[$0 + 1].limitGiven } ?? 0
+        if let old { levels[old + 1].limitGiven = 0 }
         state.pointee.contextBytes += each
+        levels[level].contextBytes = each
         do throws(StoreError) {
           try rebalance(force: true)
           try checkRoom()
         } catch {
           install(nil, nil, nil, at: place, before)
+          if let old { levels[old + 1].limitGiven = limitBefore }
           state.pointee.contextBytes -= each
           try? rebalance(force: true)
           throw error
@@ -85,17 +93,14 @@ extension Engine {
     levels[level] = LevelState()
     levels[level].nextID = nextID
     levels[level].limitGiven = tier?.limit ?? -1
+    degradedReasons.withLock { $0[level] = nil }
     plan.replace(by: next)
   }
 
   /// A vacant place between the neighbours that the tier is to have.
-  private func vacancy(for tier: ChainTier, after neighbour: String?) throws(StoreError) -> Int {
-    let above: Int
-    if let neighbour {
-      above = try place(named: neighbour)
-    } else {
-      above = chain.lastIndex { $0.map { $0.table.priority <= tier.table.priority } ?? false } ?? -1
-    }
+  private func vacancy(for tier: ChainTier, after neighbour: Int?) throws(StoreError) -> Int {
+    let above =
+      neighbour ?? chain.lastIndex { $0.map { $0.table.priority <= tier.table.priority } ?? false } ?? -1
     let below = chain[(above + 1)...].firstIndex { $0 != nil } ?? chain.count
     let vacant = above + 1..<below
     guard !vacant.isEmpty else {
@@ -118,13 +123,18 @@ extension Engine {
     try drain(try place(named: name))
   }
 
+  private func checkMayLeave(_ place: Int) throws(StoreError) {
+    let level = plan.levels[place + 1]
+    guard !level.isMandatory else {
+      throw .configuration(
+        "tier '\(level.name)' is mandatory: it is never drained, as what it protects would go on without it")
+    }
+  }
+
   private func drain(_ place: Int) throws(StoreError) {
     let level = place + 1
     guard !plan.levels[level].isLeaving else { return }
-    guard !plan.levels[level].isMandatory else {
-      throw .configuration(
-        "tier '\(plan.levels[level].name)' is mandatory: it is never drained, as what it protects would go on without it")
-    }
+    try checkMayLeave(place)
     let next = try plan(for: chain, leaving: leaving.union([level]))
     try paused { () throws(StoreError) in
       try atRest { () throws(StoreError) in
@@ -154,19 +164,23 @@ extension Engine {
       try atRest { () throws(StoreError) in
         needed = framesThatNeed(place + 1) + levels[place + 1].segments + levels[place + 1].slots
         guard needed == 0 else { return }
+        state.pointee.contextBytes -= levels[place + 1].contextBytes
         install(nil, nil, nil, at: place, next)
         try rebalance(force: true)
       }
       if needed == 0 { closeContexts(place + 1, instance?.calls) }
     }
     guard needed == 0 else { return .needed(frames: needed) }
-    guard port?.shutDown() ?? true else {
-      // A call that has not returned: the tier stays open for ever, as its end will come to this engine.
-      _ = Unmanaged.passRetained(self)
-      return .removed
-    }
-    instance?.close()
+    if let instance { end(instance, port) }
     return .removed
+  }
+
+  /// Closes a tier that is not in the chain. One with a call that has not returned stays open for ever, and its port and
+  /// this engine with it, as the late end will come to them.
+  private func end(_ instance: TierInstance, _ port: BackingPort?) {
+    guard let port, !port.shutDown() else { return instance.close() }
+    _ = Unmanaged.passRetained(port)
+    _ = Unmanaged.passRetained(self)
   }
 
   private func waitUntilEmpty(_ level: Int, until: UInt64) throws(StoreError) {
@@ -253,24 +267,32 @@ extension Engine {
 
   /// Runs a change while no context is in use: no call into a tier is under way.
   private func paused(_ body: () throws(StoreError) -> Void) throws(StoreError) {
-    let contexts = (0..<callers.count).map { callers[$0] } + workers
+    let contexts = workers + (0..<callers.count).map { callers[$0] }
+    let until = ContinuousClock.now + .nanoseconds(Int64(clamping: contextPatience))
+    while true {
+      let held = hold(contexts)
+      defer { for context in contexts[..<held] { callers.release(context) } }
+      if held == contexts.count { return try body() }
+      guard !lock.withLock({ state.pointee.isClosing }) else { throw .closed }
+      guard ContinuousClock.now < until else {
+        throw .unavailable(tier: "chain", reason: "calls under way did not end in time; try again")
+      }
+    }
+  }
+
+  /// Holds as many contexts as come free within some milliseconds. Not longer: who holds one may be waiting for another,
+  /// as a destructor that calls the store does, so what was held is let go before the next attempt.
+  private func hold(_ contexts: [Context]) -> Int {
+    let until = ContinuousClock.now + .milliseconds(isManual ? 0 : 20)
     var held = 0
-    defer { for context in contexts[..<held] { callers.release(context) } }
-    let patience = contextPatience
     for context in contexts {
-      var waited: UInt64 = 0
       while !context.pointee.held.compareExchange(expected: 0, desired: 1, ordering: .acquiring).exchanged {
-        let began = environment.now()
-        callers.waitForRelease()
-        waited &+= max(1, environment.now() &- began)
-        guard !lock.withLock({ state.pointee.isClosing }) else { throw .closed }
-        guard waited < patience else {
-          throw .unavailable(tier: "chain", reason: "calls under way did not end in time; try again")
-        }
+        guard ContinuousClock.now < until else { return held }
+        usleep(200)
       }
       held += 1
     }
-    try body()
+    return held
   }
 
   /// The longest that a call into a backing may take, and some.

@@ -41,9 +41,11 @@ extension Engine {
       try context.pointee.prepare(calls, use: UInt32(use))
     } catch {
       context.pointee.close(calls)
+      // Before the context is let go: the plan may change then.
+      let name = plan.levels[error.level].name
       lock.withLock { contextMade(false) }
       callers.release(context)
-      throw .unavailable(tier: plan.levels[error.level].name, reason: error.reason)
+      throw .unavailable(tier: name, reason: error.reason)
     }
     context.pointee.canEncode = encodes
     lock.withLock { contextMade(true) }

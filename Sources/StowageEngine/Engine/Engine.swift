@@ -155,7 +155,7 @@ final class Engine: @unchecked Sendable {
       byteCount: setting.segmentCapacity * (setting.segmentSize / configuration.pageSize) * 4)
     pageSums =
       configuration.checksEndToEnd ? try BlockTable(stride: 8, capacity: 1 << 31) : nil
-    dropQueues = try Self.makeDropQueues(setting.plan)
+    dropQueues = try Self.makeDropQueues(setting.plan, isChangeable: configuration.isChainChangeable)
     let count = setting.plan.count
     levels = .allocate(capacity: count)
     levels.initialize(repeating: LevelState(), count: count)
@@ -234,12 +234,13 @@ final class Engine: @unchecked Sendable {
     return opened
   }
 
-  private static func makeDropQueues(_ plan: ChainPlan) throws(StoreError) -> [FrameQueue] {
+  private static func makeDropQueues(_ plan: ChainPlan, isChangeable: Bool) throws(StoreError) -> [FrameQueue] {
     var queues: [FrameQueue] = []
     var passesDiscardPoint = false
     for level in plan.levels {
       passesDiscardPoint = passesDiscardPoint || level.isDiscardPoint
-      queues.append(try FrameQueue(isKept: !passesDiscardPoint && (level.role == .frame || level.role == .backing)))
+      queues.append(try FrameQueue(
+          isKept: isChangeable || (!passesDiscardPoint && (level.role == .frame || level.role == .backing))))
     }
     return queues
   }

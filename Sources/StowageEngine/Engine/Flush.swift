@@ -119,7 +119,7 @@ extension Engine {
   // MARK: Limits
 
   func setMemoryLimit(_ bytes: Int) throws(StoreError) {
-    let least = (levelCount * 2 + Setting.reserve(workers: workers.count)) * segmentSize
+    let least = (lock.withLock { plan.listed.count } * 2 + Setting.reserve(workers: workers.count)) * segmentSize
     lock.lock()
     defer { lock.unlock() }
     guard !state.pointee.isClosing else { throw .closed }

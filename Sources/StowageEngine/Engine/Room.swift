@@ -80,14 +80,23 @@ extension Engine {
   }
 
   /// Whether nothing that is under way or could be begun makes room. A worker that still has its context in hand may have
-  /// segments open in it, which are work only once it lets go.
+  /// segments open in it, which are work only once it lets go. It is asked for twice, as one may take its context, for
+  /// which it needs no lock, while work is looked for; it does not let go of it again without the lock.
   var isStalled: Bool {
-    guard !workers.contains(where: { $0.pointee.held.load(ordering: .acquiring) != 0 }) else { return false }
+    guard !isWorkerActive else { return false }
     guard state.pointee.jobs == 0, state.pointee.puts == 0, state.pointee.limboHead == noSegment || !reclaimLimbo() else {
       return false
     }
-    return state.pointee.limboHead == noSegment && findWork(for: nil) == nil
+    return state.pointee.limboHead == noSegment && findWork(for: nil) == nil && !isWorkerActive && !isSearchResting
   }
+
+  /// Sparse frames were all in somebody's hands when they were looked for: they are looked for again in a moment.
+  private var isSearchResting: Bool {
+    let now = environment.now()
+    return (0..<levelCount).contains { levels[$0].sparseFrames > 0 && now < levels[$0].sparseRestUntil }
+  }
+
+  private var isWorkerActive: Bool { workers.contains { $0.pointee.held.load(ordering: .acquiring) != 0 } }
 }
 
 /// One put's waiting for room: engine work is woken, and the wait ends with an error when there is none left

@@ -37,7 +37,9 @@ extension Engine {
     let now = environment.now()
     let full: Int? = lock.withLock {
       guard now >= state.pointee.nextCapacityCheck else { return nil }
-      return (0..<levelCount).first { ports[$0] != nil && usedSlots($0) >= levels[$0].limit }
+      return (0..<levelCount).first {
+        ports[$0] != nil && levels[$0].limit > 0 && usedSlots($0) >= levels[$0].limit
+      }
     }
     guard let full else { return }
     lock.withLock { state.pointee.nextCapacityCheck = now &+ 500_000_000 }
@@ -188,15 +190,14 @@ extension Engine {
   private func endLate(_ request: RequestPointer) {
     lock.lock()
     if request.pointee.holder != noSegment { unpin(request.pointee.holder) }
-    if request.pointee.slotsKept, let port = port(of: request) {
+    if request.pointee.slotsKept {
       let raw = request.pointee.request
-      for slot in Int(raw.slot)..<Int(raw.slot) + Int(raw.slot_count) { port.slots.free(slot) }
+      // Its own port's, which may have left the chain meanwhile.
+      request.pointee.port._withUnsafeGuaranteedRef { port in
+        for slot in Int(raw.slot)..<Int(raw.slot) + Int(raw.slot_count) { port.slots.free(slot) }
+      }
     }
     if request.pointee.frame != .max { unpinFrame(request.pointee.frame) }
     lock.unlock()
-  }
-
-  private func port(of request: RequestPointer) -> BackingPort? {
-    request.pointee.port._withUnsafeGuaranteedRef { ports[$0.level] }
   }
 }

@@ -28,6 +28,8 @@ struct LevelState {
   var high = 0
   var low = 0
   var isDraining = false
+  /// What a context of a tier takes that came while the store was open.
+  var contextBytes = 0
   /// As set by the user, in bytes; -1: a share chosen by the store.
   var limitGiven = -1
   /// While a flush is at this level: segments with a sequence number below this must leave it, of a backing frames with

@@ -4,7 +4,7 @@ internal import Foundation
 internal import StowageEngine
 
 /// Measures one tier in this process: every page down, then up again in another order, compared after each call outside
-/// the measured time.
+/// the call's time (but within the time of all, by which pages per second are counted).
 struct TierBench {
   private let order: BenchOrder
   private let tier: OpenTier
@@ -52,10 +52,10 @@ struct TierBench {
     kept = workers.reduce((0, 0)) { ($0.0 + $1.keptBytes, $0.1 + $1.wholePages) }
     for worker in workers { worker.end() }
     var (downTimes, upTimes) = (workers.flatMap(\.downTimes), workers.flatMap(\.upTimes))
-    let count = Double(min(pages.count, slots) * order.rounds)
+    let perSecond = { (times: [UInt32], seconds: Double) in seconds > 0 ? Double(times.count) / seconds : 0 }
     return BenchRun(
-      threads: threads, down: CallTimes(&downTimes), up: CallTimes(&upTimes), downPagesPerSecond: count / seconds.down,
-      upPagesPerSecond: count / seconds.up)
+      threads: threads, down: CallTimes(&downTimes), up: CallTimes(&upTimes), downPagesPerSecond: perSecond(downTimes, seconds.down),
+      upPagesPerSecond: perSecond(upTimes, seconds.up))
   }
 
   /// Runs all workers at once; the wall-clock time in seconds.

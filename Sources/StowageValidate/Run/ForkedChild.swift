@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+internal import CStowageProbe
 internal import Glibc
 internal import StowagePlugins
 
@@ -33,8 +34,12 @@ final class ForkedChild {
     self.run = run
     var ends: [Int32] = [-1, -1]
     guard Glibc.pipe(&ends) == 0 else { throw run.notRun("no pipe: \(errnoText(errno))") }
+    let parent = getpid()
     process = fork()
     if process == 0 {
+      // What a parent asked for itself, its copy has to ask for again.
+      _ = stowage_end_with_parent()
+      if getppid() != parent { _exit(1) }
       Glibc.close(ends[0])
       Self.live(Side(pipe: ends[1]), body)
     }
