@@ -7,6 +7,9 @@
 struct SlotAllocator: @unchecked Sendable {
   private let region: Region
   private let state: UnsafeMutablePointer<State>
+  /// Of a session's tier, by word: the slots that the last completed checkpoint needs, those that the one under way needs,
+  /// and those of both that nobody else needs any more.
+  private let holds: Region?
 
   private struct State {
     var total: Int
@@ -17,26 +20,35 @@ struct SlotAllocator: @unchecked Sendable {
     /// Words all of whose slots became free since they were last trimmed, at most.
     var trimmable = 0
     var trimCursor = 0
+    /// Slots that are in use for the sake of a checkpoint only.
+    var released = 0
+    /// Slots below this are not handed out until what is in them is known; see `begin`.
+    var floor = 0
   }
 
   /// Slots of one store's backing at most: positions have 32 bits.
   static let capacity = 1 << 32
 
-  init(total: Int) throws(StoreError) {
+  /// - Parameter isHeld: whether checkpoints hold slots.
+  init(total: Int, isHeld: Bool = false) throws(StoreError) {
     // A word for use and a word for "was written since the last trim", side by side.
     region = try Region(byteCount: Self.capacity / 64 * 16)
+    holds = isHeld ? try Region(byteCount: Self.capacity / 64 * 32) : nil
     state = .allocate(capacity: 1)
     state.initialize(to: State(total: min(total, Self.capacity)))
   }
 
   func unmap() {
     region.unmap()
+    holds?.unmap()
     state.deallocate()
   }
 
   var total: Int { state.pointee.total }
   var used: Int { state.pointee.used }
-  var byteCount: Int { state.pointee.touchedWords * 16 }
+  var byteCount: Int { state.pointee.touchedWords * (holds == nil ? 16 : 48) }
+  /// Slots that only the last checkpoint needs: the next one frees them.
+  var released: Int { state.pointee.released }
   var hasTrimmable: Bool { state.pointee.trimmable > 0 }
 
   func setTotal(_ total: Int) { state.pointee.total = min(total, Self.capacity) }
@@ -52,7 +64,9 @@ struct SlotAllocator: @unchecked Sendable {
   /// The free slots of a word, those past the end not among them.
   private func freeBits(_ index: Int) -> UInt64 {
     let left = state.pointee.total - index * 64
-    let mask: UInt64 = left >= 64 ? .max : (1 << UInt64(max(0, left))) - 1
+    var mask: UInt64 = left >= 64 ? .max : (1 << UInt64(max(0, left))) - 1
+    let below = state.pointee.floor - index * 64
+    if below > 0 { mask &= below >= 64 ? 0 : .max << UInt64(below) }
     return ~word(index).pointee & mask
   }
 
@@ -96,6 +110,11 @@ struct SlotAllocator: @unchecked Sendable {
 
   func free(_ slot: Int) {
     let index = slot / 64
+    if let hold = hold(index), (hold[0] | hold[1]) >> UInt64(slot % 64) & 1 != 0 {
+      hold[2] |= 1 << UInt64(slot % 64)
+      state.pointee.released += 1
+      return
+    }
     word(index).pointee &= ~(1 << UInt64(slot % 64))
     state.pointee.used -= 1
     if word(index).pointee == 0, written(index).pointee != 0 { state.pointee.trimmable += 1 }
@@ -125,4 +144,61 @@ struct SlotAllocator: @unchecked Sendable {
     word(first / 64).pointee = 0
     state.pointee.used -= 64
   }
+}
+
+/// Slots that checkpoints need: until the next one has completed they are not used again, whatever becomes of the pages.
+extension SlotAllocator {
+  private func hold(_ index: Int) -> UnsafeMutablePointer<UInt64>? {
+    holds.map { $0.base.assumingMemoryBound(to: UInt64.self) + index * 4 }
+  }
+
+  /// The checkpoint under way needs what the last one did, as far as it is still in use.
+  func beginHolding() {
+    for index in 0..<state.pointee.touchedWords {
+      guard let hold = hold(index) else { return }
+      hold[1] = hold[0] & ~hold[2]
+    }
+  }
+
+  /// The checkpoint under way needs this slot, which is in use.
+  func holdForNext(_ slot: Int) { hold(slot / 64)?[1] |= 1 << UInt64(slot % 64) }
+
+  /// Whether the last completed checkpoint needs the slot.
+  func isHeld(_ slot: Int) -> Bool { hold(slot / 64).map { $0[0] >> UInt64(slot % 64) & 1 != 0 } ?? false }
+
+  /// The checkpoint under way has completed, or was given up. Slots that neither needs any more are free.
+  /// - Parameter keepsBoth: it is not known which of the two holds: what either needs stays.
+  func endHolding(completed: Bool, keepsBoth: Bool = false) {
+    for index in 0..<state.pointee.touchedWords {
+      guard let hold = hold(index) else { return }
+      if keepsBoth { hold[0] |= hold[1] } else if completed { hold[0] = hold[1] }
+      hold[1] = 0
+      var freed = hold[2] & ~hold[0]
+      hold[2] &= ~freed
+      while freed != 0 {
+        state.pointee.released -= 1
+        free(index * 64 + freed.trailingZeroBitCount)
+        freed &= freed - 1
+      }
+    }
+  }
+
+  /// Marks a slot as in use, and needed by the last completed checkpoint: what is found in a session that is resumed.
+  func adopt(_ slot: Int) {
+    let index = slot / 64
+    let bit: UInt64 = 1 << UInt64(slot % 64)
+    guard word(index).pointee & bit == 0 else { return }
+    if written(index).pointee != 0, word(index).pointee == 0 { state.pointee.trimmable -= 1 }
+    word(index).pointee |= bit
+    written(index).pointee |= bit
+    hold(index)?[0] |= bit
+    state.pointee.touchedWords = max(state.pointee.touchedWords, index + 1)
+    state.pointee.used += 1
+  }
+
+  /// Slots below this are not handed out for the time being.
+  func setFloor(_ slot: Int) { state.pointee.floor = slot }
+
+  /// Whether so many slots are known to be free.
+  var free: Int { max(0, state.pointee.total - max(state.pointee.used, state.pointee.floor)) }
 }

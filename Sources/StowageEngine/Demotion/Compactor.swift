@@ -49,7 +49,7 @@ extension Engine {
       && context.pointee.cursor[level] + ChunkHeader.byteCount + length <= segmentSize
       && (level == 0 || codec.fits(item.pointee.id, base: arena.head(open).pointee.idBase))
     if !fits {
-      guard reopenAt(context, level, id: item.pointee.id, sequence: sequence) else { return false }
+      guard reopenAt(context, level, item, sequence: sequence) else { return false }
     }
     let base = arena.head(context.pointee.open[level]).pointee.idBase
     appendAddress(context, level).copyMemory(from: item.pointee.address, byteCount: length)
@@ -60,7 +60,7 @@ extension Engine {
   }
 
   /// A new open segment of `level` at its place in the order.
-  private func reopenAt(_ context: Context, _ level: Int, id: UInt64, sequence: UInt64) -> Bool {
+  private func reopenAt(_ context: Context, _ level: Int, _ item: UnsafeMutablePointer<Item>, sequence: UInt64) -> Bool {
     lock.lock()
     defer { lock.unlock() }
     sealUnpublished(level, of: context)
@@ -70,7 +70,8 @@ extension Engine {
     while next != noSegment, arena.head(next).pointee.sequence <= sequence { next = arena.head(next).pointee.next }
     link(segment, to: level, before: next)
     arena.head(segment).pointee.sequence = sequence
-    arena.head(segment).pointee.idBase = codec.base(for: id)
+    arena.head(segment).pointee.idBase = codec.base(for: item.pointee.id)
+    arena.head(segment).pointee.codec = item.pointee.codec
     context.pointee.open[level] = segment
     context.pointee.cursor[level] = 0
     return true
@@ -148,8 +149,8 @@ extension Engine {
 
   /// Appends the live chunks of an opened frame (in `pageA`) at the oldest end of their level.
   private func returnChunks(_ context: Context, _ space: JobSpace, _ frame: FrameIndex, _ view: FrameView) {
-    let level = Int(view.record.codec)
-    let epoch = calls[level]?.epoch ?? 0
+    let number = view.record.codec
+    let (level, epoch) = (Int(epochs.codec(Int(number)).level), epochs.codec(Int(number)).epoch)
     var count = 0
     lock.lock()
     let record = frames.record(frame)
@@ -162,8 +163,9 @@ extension Engine {
       guard place.state == .framed, place.frame == frame, place.ordinal == ordinal else { continue }
       space.items[count] = Item(
         owner: chunk.owner, length: UInt32(length), place: place,
-        id: record.pointee.chunkBase + codec.idOffset(chunk.lengthAndID),
-        address: UnsafeRawPointer(context.pointee.pageA) + offset, checksum: 0, bin: -1, target: Place(bits: 0))
+        id: chunkBase(record) + codec.idOffset(chunk.lengthAndID),
+        address: UnsafeRawPointer(context.pointee.pageA) + offset, checksum: 0, bin: -1, codec: number,
+        target: Place(bits: 0))
       count += 1
     }
     lock.unlock()

@@ -197,7 +197,9 @@ extension Engine {
     var segment = first
     while segment != noSegment, count < JobSpace.segmentsMax {
       let head = arena.head(segment)
-      guard head.pointee.state == .sealed, head.pointee.pins == 0 else { return nil }
+      guard head.pointee.state == .sealed, head.pointee.pins == 0,
+        head.pointee.codec == arena.head(first).pointee.codec
+      else { return nil }
       // Chunks with ids far apart do not share a segment.
       let (base, firstBase) = (head.pointee.idBase, arena.head(first).pointee.idBase)
       guard max(base, firstBase) - min(base, firstBase) < codec.idWindow / 4 else { return nil }

@@ -117,7 +117,7 @@ extension Engine {
       lock.withLock { if read.isSetAside { markStuck(sent.frame) } else { unpinFrame(sent.frame) } }
       result = read.code
       if result == STOWAGE_OK {
-        if checksum(buffer, pageSize, id: sent.id, epoch: epochs(of: sent.transforms)) == sent.checksum { break }
+        if checksum(buffer, pageSize, id: sent.id, epoch: epochs.set(sent.transforms).sum) == sent.checksum { break }
         HostTable.clearError()
         result = STOWAGE_CORRUPT
       }
@@ -202,11 +202,11 @@ extension Engine {
     for index in 0..<count {
       var sent = space.outgoing[index]
       var result = STOWAGE_OK
-      let sum = checksum(sent.address, pageSize, id: sent.id, epoch: epochs(of: sent.transforms))
+      let sum = checksum(sent.address, pageSize, id: sent.id, epoch: epochs.set(sent.transforms).sum)
       if sum != sent.checksum {
         HostTable.clearError()
         result = STOWAGE_CORRUPT
-      } else if let decoded, sent.transforms & level.transformBit != 0 {
+      } else if let decoded, epochs.set(sent.transforms).mask & level.transformBit != 0 {
         result = decodeFrame(
           context, space, index, &sent, work.level, into: arena.bytes(decoded) + index * pageSize)
       }
@@ -231,15 +231,19 @@ extension Engine {
   ) -> Int32 {
     let tier = calls[level].unsafelyUnwrapped
     let plan = plan.levels[level]
-    var object = frameObject(sent.id, tier.epoch, sent.isDiscardable)
+    var object = frameObject(sent.id, epochs.set(sent.transforms).epoch(plan.transformBit), sent.isDiscardable)
     let sidecar = space.sidecars + index * space.sidecarLength + plan.sidecarOffset
     let result = tier.decode(
       context.pointee.tiers[level], &object, sent.address, length: pageSize, output,
       sidecar: plan.sidecarLength > 0 ? UnsafePointer(sidecar) : nil)
     guard result == STOWAGE_OK else { return result }
     sent.address = UnsafeRawPointer(output)
-    sent.transforms &= ~plan.transformBit
-    sent.checksum = checksum(output, pageSize, id: sent.id, epoch: epochs(of: sent.transforms))
+    // A set with fewer transforms has a number, or its frames could not have come here.
+    guard let number = lock.withLock({ transformSet(sent.transforms, removing: plan.transformBit) }) else {
+      return STOWAGE_RETRY
+    }
+    sent.transforms = number
+    sent.checksum = checksum(output, pageSize, id: sent.id, epoch: epochs.set(number).sum)
     return result
   }
 

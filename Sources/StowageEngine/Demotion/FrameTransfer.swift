@@ -33,6 +33,7 @@ extension Engine {
         lock.unlock()
       }
     }
+    guard markTransforms(space, count, route) else { return false }
     var holder = source
     var useFirst = true
     for index in 0..<levelCount where route.transforms & plan.levels[index].transformBit != 0 {
@@ -78,7 +79,6 @@ extension Engine {
         return false
       }
       sent.pointee.address = UnsafeRawPointer(target)
-      sent.pointee.transforms |= plan.transformBit
     }
     let elapsed = environment.now() &- began
     lock.withLock {
@@ -94,13 +94,19 @@ extension Engine {
       flags: UInt32(STOWAGE_OBJECT_FRAME) | (discardable ? UInt32(STOWAGE_OBJECT_DISCARDABLE) : 0), reserved: 0)
   }
 
-  /// The epochs of a frame's transforms, as its checksum takes them in.
-  func epochs(of transforms: UInt8) -> UInt32 {
-    var sum: UInt32 = 0
-    for index in 0..<levelCount where transforms & plan.levels[index].transformBit != 0 {
-      sum = sum &* 31 &+ (calls[index]?.epoch ?? 0)
+  /// Notes which transforms the frames will have gone through.
+  private func markTransforms(_ space: JobSpace, _ count: Int, _ route: Route) -> Bool {
+    guard route.transforms != 0 else { return true }
+    lock.lock()
+    defer { lock.unlock() }
+    for index in 0..<count {
+      guard let number = transformSet(space.outgoing[index].transforms, adding: route.transforms) else {
+        degrade(route.target, "there are no numbers left for more ways to encode a frame; close the store and open it anew")
+        return false
+      }
+      space.outgoing[index].transforms = number
     }
-    return sum
+    return true
   }
 
   /// Frames that move without being encoded again keep their checksums.
@@ -109,7 +115,7 @@ extension Engine {
       let sent = space.outgoing + index
       guard !isUnchanged || sent.pointee.frame == .max else { continue }
       sent.pointee.checksum = checksum(
-        sent.pointee.address, pageSize, id: sent.pointee.id, epoch: epochs(of: sent.pointee.transforms))
+        sent.pointee.address, pageSize, id: sent.pointee.id, epoch: epochs.set(sent.pointee.transforms).sum)
     }
   }
 
@@ -142,7 +148,7 @@ extension Engine {
     let began = environment.now()
     let result = port.write(
       context, space, count, holder: holder,
-      pin: { segment in lock.withLock { arena.head(segment).pointee.pins += 1 } }, epochs: { epochs(of: $0) })
+      pin: { segment in lock.withLock { arena.head(segment).pointee.pins += 1 } }, epochs: { epochs.set($0).sum })
     let elapsed = environment.now() &- began
     // A tier that refuses may have grown smaller.
     let total = result == STOWAGE_OK ? nil : try? port.readCapacity()

@@ -11,6 +11,8 @@ struct Item {
   var checksum: UInt32
   /// The frame planned for it.
   var bin: Int32
+  /// The number of its codec.
+  var codec: UInt8 = 0
   /// Its new place.
   var target: Place
 }

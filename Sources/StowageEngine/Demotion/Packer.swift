@@ -112,8 +112,9 @@ extension Engine {
         guard let page = rawPage(context, item, level: work.level) else { continue }
         guard encodeScratch(context, page, item, work, scratch, &filled) else { return nil }
       } else if work.level > 0 {
-        let tier = calls[work.level].unsafelyUnwrapped
-        let sum = checksum(item.pointee.address, Int(item.pointee.length), id: item.pointee.id, epoch: tier.epoch)
+        let sum = checksum(
+          item.pointee.address, Int(item.pointee.length), id: item.pointee.id,
+          epoch: epochs.codec(Int(item.pointee.codec)).epoch)
         guard sum == item.pointee.checksum else {
           HostTable.clearError()
           dropUnreadable(item.pointee, STOWAGE_CORRUPT)
@@ -272,8 +273,11 @@ extension Engine {
     let record = frames.record(frame)
     let idBase = sent.chunkBase
     fillRecord(record, sent, target: target)
-    record.pointee.codec = UInt8(truncatingIfNeeded: work.route.codec)
-    record.pointee.chunkBase = idBase
+    // Chunks that are handed on as they are keep their codec.
+    record.pointee.codec =
+      work.route.codec == work.level && work.level > 0
+      ? space.items[Int(space.sorted[sent.firstItem])].codec : UInt8(truncatingIfNeeded: work.route.codec)
+    record.pointee.setChunkBase(idBase)
     copySidecars(space, from: index, to: frame)
     occupyFrame(frame, record)
     var moved = 0

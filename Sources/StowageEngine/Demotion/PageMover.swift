@@ -35,6 +35,7 @@ extension Engine {
     room: Int, drop: DropReason?, _ dropped: inout [DroppedPage]
   ) -> Int {
     let base = arena.head(segment).pointee.idBase
+    let number = arena.head(segment).pointee.codec
     var count = 0
     while offset < used, count < room, dropped.count < 256 {
       let header = header(segment, offset).pointee
@@ -52,7 +53,7 @@ extension Engine {
       items[count] = Item(
         owner: header.owner, length: UInt32(length), place: entry.pointee.place,
         id: base + codec.idOffset(header.lengthAndID), address: UnsafeRawPointer(arena.bytes(segment) + start),
-        checksum: header.checksum, bin: -1, target: Place(bits: 0))
+        checksum: header.checksum, bin: -1, codec: number, target: Place(bits: 0))
       count += 1
     }
     return count
@@ -101,7 +102,7 @@ extension Engine {
   /// it is damaged: then it is dropped as unreadable.
   func rawPage(_ context: Context, _ item: UnsafeMutablePointer<Item>, level: Int) -> UnsafeRawPointer? {
     let result = decodeChunk(
-      context, level: level, item.pointee.address, length: Int(item.pointee.length), id: item.pointee.id,
+      context, codec: Int(item.pointee.codec), item.pointee.address, length: Int(item.pointee.length), id: item.pointee.id,
       checksum: item.pointee.checksum, discardable: item.pointee.place.isDiscardable, into: context.pointee.pageA)
     switch result {
     case .inPlace(let page): return page

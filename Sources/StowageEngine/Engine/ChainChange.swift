@@ -87,6 +87,7 @@ extension Engine {
     chain[place] = tier
     instances[place] = instance
     calls[level] = instance?.calls
+    epochs.setCodec(level, Codec(level: UInt8(level), space: UInt8(level), epoch: instance?.calls.epoch ?? 0))
     ports[level] = port
     // Ids are never used twice, also by another tier in this place.
     let nextID = levels[level].nextID
@@ -215,7 +216,7 @@ extension Engine {
     for frame in 0..<frames.count {
       let record = frames.record(FrameIndex(frame)).pointee
       guard record.count > 0, record.live > 0 || record.pins > 0 || record.flags & FrameRecord.moving != 0 else { continue }
-      if Int(record.codec) == level || record.transforms & bit != 0 { count += 1 }
+      if Int(record.codec) == level || epochs.set(record.transforms).mask & bit != 0 { count += 1 }
     }
     return count
   }

@@ -89,6 +89,8 @@ final class Engine: @unchecked Sendable {
   let levels: UnsafeMutablePointer<LevelState>
   let calls: UnsafeMutablePointer<TierCalls?>
   let state: UnsafeMutablePointer<EngineState>
+  /// What segments' and frames' numbers of codecs and transforms stand for.
+  let epochs = EpochTable()
   /// End-to-end checksums by page index, when they are kept.
   let pageSums: BlockTable?
 
@@ -167,7 +169,11 @@ final class Engine: @unchecked Sendable {
     // Every property has its value from here on: what fails now is freed by `deinit`.
     instances = try Self.openTiers(setting.places, configuration)
     nextEpoch = UInt32(instances.count + 1)
-    for (index, instance) in instances.enumerated() { calls[index + 1] = instance?.calls }
+    for (index, instance) in instances.enumerated() {
+      calls[index + 1] = instance?.calls
+      let level = UInt8(index + 1)
+      epochs.setCodec(index + 1, Codec(level: level, space: level, epoch: instance?.calls.epoch ?? 0))
+    }
     try finishOpening(setting)
   }
 
@@ -304,6 +310,7 @@ final class Engine: @unchecked Sendable {
     space.deallocate()
     quiet.deallocate()
     chainGate.deallocate()
+    epochs.deallocate()
     plan.deallocate()
   }
 }

@@ -133,7 +133,9 @@ extension Engine {
     // Segments that earlier work left nearly empty come on top.
     while count < JobSpace.segmentsMax, bytes < most * segmentSize * 3 / 4 {
       let segment = work.isFlush ? firstFlushable(work.level) : firstSealed(work.level)
-      guard segment != noSegment else { break }
+      // Chunks of two codecs do not share a frame.
+      guard segment != noSegment, count == 0 || arena.head(segment).pointee.codec == arena.head(space.segments[0]).pointee.codec
+      else { break }
       claim(segment)
       space.segments[count] = segment
       bytes += Int(arena.head(segment).pointee.live)

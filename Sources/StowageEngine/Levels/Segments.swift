@@ -12,7 +12,7 @@ extension Engine {
     head.pointee = Segment()
     head.pointee.level = UInt8(index)
     head.pointee.state = .open
-    head.pointee.epoch = calls[index]?.epoch ?? 0
+    head.pointee.codec = UInt8(index)
     head.pointee.stamp = state.pointee.readerEpoch
     link(segment, to: index, before: noSegment)
     levels[index].segments += 1

@@ -12,30 +12,31 @@ enum DecodedChunk {
 }
 
 extension Engine {
-  /// Checks a chunk and decodes it with its level's tier. Without the lock; the bytes must stay in place meanwhile.
+  /// Checks a chunk and decodes it with its codec's tier. Without the lock; the bytes must stay in place meanwhile.
   @inline(__always) func decodeChunk(
-    _ context: Context, level: Int, _ address: UnsafeRawPointer, length: Int, id: UInt64, checksum expected: UInt32,
+    _ context: Context, codec: Int, _ address: UnsafeRawPointer, length: Int, id: UInt64, checksum expected: UInt32,
     discardable: Bool, into page: UnsafeMutableRawPointer
   ) -> DecodedChunk {
-    guard level > 0 else { return .inPlace(address) }
-    let tier = calls[level].unsafelyUnwrapped
-    guard checksum(address, length, id: id, epoch: tier.epoch) == expected else {
+    guard codec > 0 else { return .inPlace(address) }
+    guard checksum(address, length, id: id, epoch: epochs.codec(codec).epoch) == expected else {
       HostTable.clearError()
       return .failed(STOWAGE_CORRUPT)
     }
     return decodeUnchecked(
-      context, level: level, address, length: length, id: id, discardable: discardable, into: page)
+      context, codec: codec, address, length: length, id: id, discardable: discardable, into: page)
   }
 
   /// The same for a chunk whose bytes were checked as part of its frame.
   @inline(__always) func decodeUnchecked(
-    _ context: Context, level: Int, _ address: UnsafeRawPointer, length: Int, id: UInt64, discardable: Bool,
+    _ context: Context, codec number: Int, _ address: UnsafeRawPointer, length: Int, id: UInt64, discardable: Bool,
     into page: UnsafeMutableRawPointer
   ) -> DecodedChunk {
+    let codec = epochs.codec(number)
+    let level = Int(codec.level)
     if length == pageSize, plan.levels[level].isCompressor { return .inPlace(address) }
     let tier = calls[level].unsafelyUnwrapped
     var object = stowage_object(
-      id: id, epoch: tier.epoch, length: UInt32(pageSize),
+      id: id, epoch: codec.epoch, length: UInt32(pageSize),
       flags: discardable ? UInt32(STOWAGE_OBJECT_DISCARDABLE) : 0, reserved: 0)
     let result = tier.decode(
       context.pointee.tiers[level], &object, address, length: length, page, sidecar: nil)

@@ -186,13 +186,14 @@ extension Engine {
     let head = arena.head(segment)
     let level = Int(head.pointee.level)
     let idBase = head.pointee.idBase
+    let codecNumber = Int(head.pointee.codec)
     beginReading(context)
     lock.unlock()
     let offset = Int(place.unit) << unitShift
     let header = header(segment, offset).pointee
     let length = codec.length(header.lengthAndID)
     let decoded = decodeChunk(
-      context, level: level, UnsafeRawPointer(arena.bytes(segment) + offset + ChunkHeader.byteCount), length: length,
+      context, codec: codecNumber, UnsafeRawPointer(arena.bytes(segment) + offset + ChunkHeader.byteCount), length: length,
       id: idBase + codec.idOffset(header.lengthAndID), checksum: header.checksum,
       discardable: place.isDiscardable, into: page)
     switch decoded {
@@ -225,7 +226,7 @@ extension Engine {
     let own = frames.place(record, place.ordinal).pointee.lengthAndID
     var view = FrameView(
       record: record.pointee, frame: place.frame, sidecars: InlineArray(repeating: 0), offset: offset,
-      length: codec.length(own), id: record.pointee.chunkBase + codec.idOffset(own),
+      length: codec.length(own), id: chunkBase(record) + codec.idOffset(own),
       discardable: place.isDiscardable)
     let sidecars = frames.sidecars(place.frame)
     for index in 0..<frames.sidecarLength { view.sidecars[index] = sidecars[index] }
@@ -248,7 +249,8 @@ extension Engine {
     if result == STOWAGE_OK {
       let bytes = UnsafeRawPointer(context.pointee.pageA) + view.offset
       result = copyChunk(context, view, bytes, into: page)
-      failedLevel = view.record.codec == FrameRecord.rawCodec ? level : Int(view.record.codec)
+      failedLevel =
+        view.record.codec == FrameRecord.rawCodec ? level : Int(epochs.codec(Int(view.record.codec)).level)
     }
     if isBacked {
       lock.lock()
@@ -267,7 +269,7 @@ extension Engine {
       return STOWAGE_OK
     }
     let decoded = decodeUnchecked(
-      context, level: Int(view.record.codec), bytes, length: view.length, id: view.id, discardable: view.discardable,
+      context, codec: Int(view.record.codec), bytes, length: view.length, id: view.id, discardable: view.discardable,
       into: page)
     switch decoded {
     case .decoded: return STOWAGE_OK
@@ -307,22 +309,25 @@ extension Engine {
       bytes = UnsafeRawPointer(arena.bytes(record.position / UInt32(framesPerSegment)))
         + Int(record.position) % framesPerSegment * pageSize
     }
-    guard checksum(bytes, pageSize, id: record.id, epoch: epochs(of: record.transforms)) == record.checksum else {
+    let set = epochs.set(record.transforms)
+    guard checksum(bytes, pageSize, id: record.id, epoch: set.sum) == record.checksum else {
       HostTable.clearError()
       return (STOWAGE_CORRUPT, level, true)
     }
-    let (result, failed) = undoTransforms(context, view, bytes)
+    let (result, failed) = undoTransforms(context, view, set, bytes)
     return (result, failed, true)
   }
 
-  private func undoTransforms(_ context: Context, _ view: FrameView, _ bytes: UnsafeRawPointer) -> (Int32, Int) {
+  private func undoTransforms(
+    _ context: Context, _ view: FrameView, _ set: TransformSet, _ bytes: UnsafeRawPointer
+  ) -> (Int32, Int) {
     var current = bytes
     for index in stride(from: levelCount - 1, through: 1, by: -1)
-    where view.record.transforms & plan.levels[index].transformBit != 0 {
+    where set.mask & plan.levels[index].transformBit != 0 {
       let output = current == UnsafeRawPointer(context.pointee.pageB) ? context.pointee.pageA : context.pointee.pageB
       let tier = calls[index].unsafelyUnwrapped
-      var object = frameObject(view.record.id, tier.epoch, view.record.isDiscardable)
       let level = plan.levels[index]
+      var object = frameObject(view.record.id, set.epoch(level.transformBit), view.record.isDiscardable)
       let result = withUnsafeBytes(of: view.sidecars) { sidecars in
         let sidecar = sidecars.baseAddress.unsafelyUnwrapped.assumingMemoryBound(to: UInt8.self) + level.sidecarOffset
         return tier.decode(
@@ -336,6 +341,12 @@ extension Engine {
       context.pointee.pageA.copyMemory(from: current, byteCount: pageSize)
     }
     return (STOWAGE_OK, 0)
+  }
+
+  /// Where the ids of a frame's chunks count from.
+  @inline(__always) func chunkBase(_ record: UnsafeMutablePointer<FrameRecord>) -> UInt64 {
+    let number = record.pointee.codec
+    return record.pointee.chunkBase(space: number == FrameRecord.rawCodec ? 0 : epochs.codec(Int(number)).space)
   }
 
   /// A read of the frame was set aside: until it ends, further loads are refused at once. Unless it has ended

@@ -42,8 +42,8 @@ struct Segment {
   var stamp: UInt64 = 0
   /// Order of entry into its level's list, for flush.
   var sequence: UInt64 = 0
-  /// The epoch of its encoded chunks.
-  var epoch: UInt32 = 0
+  /// The number of its chunks' codec.
+  var codec: UInt8 = 0
 }
 
 /// The RAM of all levels: equal segments in one reserved region, handed out and taken back by number.

@@ -21,7 +21,7 @@ struct FrameRecord {
   var places: UInt32 = 0
   /// 6 bits of level, 6 of codec (all set: raw), 4 of flags.
   private var levelCodecFlags: UInt16 = 0
-  /// Which frame transforms encoded it: bit n for the n-th.
+  /// Which frame transforms encoded it: the number of a `TransformSet`.
   var transforms: UInt8 = 0
   /// Loads under way from its slot (at most as many as there are contexts); while there are any, the slot is not freed.
   var pins: UInt8 = 0
@@ -40,7 +40,7 @@ struct FrameRecord {
     set { levelCodecFlags = levelCodecFlags & ~63 | UInt16(newValue) }
   }
 
-  /// The level that encoded its chunks; `rawCodec` when they are raw pages.
+  /// The number of the codec of its chunks; `rawCodec` when they are raw pages.
   var codec: UInt8 {
     get {
       let bits = UInt8(levelCodecFlags >> 6 & 63)
@@ -54,10 +54,19 @@ struct FrameRecord {
     set { levelCodecFlags = levelCodecFlags & 0xFFF | UInt16(newValue & 15) << 12 }
   }
 
-  /// The chunks' ids count from here: ids of a level have its number in their upper 8 bits. Set after `codec`.
-  var chunkBase: UInt64 {
-    get { UInt64(base) * ChunkCodec.baseStep | (codec == Self.rawCodec ? 0 : UInt64(codec) << 56) }
-    set { base = UInt32(truncatingIfNeeded: (newValue & (1 << 56 - 1)) / ChunkCodec.baseStep) }
+  /// The chunks' ids count from here; `space` is their codec's.
+  func chunkBase(space: UInt8) -> UInt64 {
+    UInt64(base) * ChunkCodec.baseStep | (codec == Self.rawCodec ? 0 : UInt64(space) << 56)
+  }
+
+  mutating func setChunkBase(_ id: UInt64) {
+    base = UInt32(truncatingIfNeeded: (id & (1 << 56 - 1)) / ChunkCodec.baseStep)
+  }
+
+  /// The base as it is kept, in steps.
+  var baseSteps: UInt32 {
+    get { base }
+    set { base = newValue }
   }
 
   /// Whether a record can name a base: counters up to 2^44 have one, as many encodings as no store makes.
