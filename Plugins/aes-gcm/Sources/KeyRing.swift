@@ -50,6 +50,7 @@ struct EpochList: Sendable {
 /// The session key and the subkeys of all epochs, the instance's own last; never changed.
 struct KeyRing: ~Copyable, Sendable {
   let epochs: EpochList
+  let ownEpoch: UInt32
   /// The session key, then a subkey for each epoch.
   private let keys: Secret
 
@@ -62,13 +63,12 @@ struct KeyRing: ~Copyable, Sendable {
         info: epochs.info(at: place), host)
     }
     self.epochs = epochs
+    ownEpoch = epochs.epoch(at: epochs.count - 1)
     self.keys = keys
   }
 
   /// Valid while this value is, as are subkeys.
   var sessionKey: UnsafeRawPointer { UnsafeRawPointer(keys.address) }
-
-  var ownEpoch: UInt32 { epochs.epoch(at: epochs.count - 1) }
 
   var ownSubkey: UnsafePointer<UInt8> { subkey(at: epochs.count - 1) }
 
