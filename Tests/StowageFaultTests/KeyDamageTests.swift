@@ -72,7 +72,8 @@ extension FaultTests {
             case 0..<32: [STOWAGE_CORRUPT, STOWAGE_INVALID]
             default: [STOWAGE_AUTH]
             }
-          #expect(expected.contains(answer?.code ?? STOWAGE_OK), "byte \(place), bit \(bit): \(String(describing: answer))")
+          let isExpected = expected.contains(answer?.code ?? STOWAGE_OK)
+          #expect(isExpected, "byte \(place), bit \(bit): \(String(describing: answer))")
         }
       }
       #expect(codes[STOWAGE_OK] == nil)
@@ -81,8 +82,8 @@ extension FaultTests {
     @Test(
       "scrypt with numbers that would take too much memory or time is refused at once",
       arguments: [
-        (63, 8, 1), (21, 8, 1), (20, 64, 64), (15, 0xFFFF_FFFF, 1), (15, 8, 0xFFFF_FFFF), (17, 8, 64), (9, 8, 3), (15, 0, 3),
-        (15, 8, 33), (15, 8, 0), (0, 0, 0), (18, 8, 1), (0xFFFF_FFFF, 1, 1),
+        (63, 8, 1), (21, 8, 1), (20, 64, 64), (15, 0xFFFF_FFFF, 1), (15, 8, 0xFFFF_FFFF), (17, 8, 64), (9, 8, 3),
+        (15, 0, 3), (15, 8, 33), (15, 8, 0), (0, 0, 0), (18, 8, 1), (0xFFFF_FFFF, 1, 1),
       ] as [(UInt32, UInt32, UInt32)])
     func absurd(_ cost: UInt32, _ blockSize: UInt32, _ passes: UInt32) throws {
       let phrase = try SavedStates.named("a passphrase")

@@ -87,7 +87,8 @@ extension FaultTests {
       try expectBack(Array(objects.prefix(10)), early)
       for object in objects.suffix(5) {
         let answer = TierAnswer.of { _ = try early.decode(object, context) }
-        #expect(answer?.code == STOWAGE_AUTH && answer?.text.contains("epoch 900") == true, "\(String(describing: answer))")
+        let isNamed = answer?.code == STOWAGE_AUTH && answer?.text.contains("epoch 900") == true
+        #expect(isNamed, "\(String(describing: answer))")
         // And the context goes on.
         #expect(try early.decode(objects[0], context) == objects[0].plain)
       }
@@ -182,12 +183,16 @@ extension FaultTests {
       expect(STOWAGE_INVALID, ["before any other use"]) { try used.loadState(state) }
     }
 
-    @Test("a key file that others can use is refused, with what to do", arguments: [0o640, 0o604, 0o660, 0o602, 0o777, 0o620])
+    @Test(
+      "a key file that others can use is refused, with what to do",
+      arguments: [0o640, 0o604, 0o660, 0o602, 0o777, 0o620])
     func looseRights(_ mode: mode_t) throws {
       let file = try keyFile(1)
       guard case .text(let path) = file else { return }
       chmod(path, mode)
-      expect(STOWAGE_INVALID, [path, "mode 0\(String(mode, radix: 8))", "chmod 600"]) { _ = try open(["key-file": file]) }
+      expect(STOWAGE_INVALID, [path, "mode 0\(String(mode, radix: 8))", "chmod 600"]) {
+        _ = try open(["key-file": file])
+      }
       for mode in [mode_t(0o600), 0o400] {
         chmod(path, mode)
         _ = try open(["key-file": file]).saveState()

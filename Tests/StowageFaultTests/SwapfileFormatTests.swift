@@ -27,7 +27,9 @@ extension FaultTests {
       try OpenedTier("swapfile", ["path": .text(path), "open": .text(mode), "size": .number(size), "io": .text(io)])
     }
 
-    private func root(_ mark: UInt8, _ count: Int = 100) -> [UInt8] { (0..<count).map { UInt8(truncatingIfNeeded: $0) ^ mark } }
+    private func root(_ mark: UInt8, _ count: Int = 100) -> [UInt8] {
+      (0..<count).map { UInt8(truncatingIfNeeded: $0) ^ mark }
+    }
 
     /// A file with this many roots after one another; what it holds.
     @discardableResult private func make(roots: Int) throws -> [UInt8] {
@@ -63,7 +65,8 @@ extension FaultTests {
         for bit in 0..<8 {
           change([file[place] ^ 1 << UInt8(bit)], at: place)
           let answer = TierAnswer.of { _ = try open("existing") }
-          #expect(answer?.code == (place < 16 ? STOWAGE_INVALID : STOWAGE_CORRUPT), "\(place): \(String(describing: answer))")
+          let expected = place < 16 ? STOWAGE_INVALID : STOWAGE_CORRUPT
+          #expect(answer?.code == expected, "\(place): \(String(describing: answer))")
           #expect(answer?.text.contains(path) == true)
         }
         change([file[place]], at: place)
@@ -112,7 +115,7 @@ extension FaultTests {
       }
     }
 
-    @Test("a crash at any sector of a swap leaves the old root or the new one, and the new one once it was acknowledged")
+    @Test("a crash at any sector of a swap leaves the old root or the new one; the new one once it was acknowledged")
     func torn() throws {
       let before = try make(roots: 3)
       let tier = try open("existing")
@@ -169,7 +172,9 @@ extension FaultTests {
       expect(STOWAGE_CORRUPT, ["both copies"]) { _ = try open("existing") }
     }
 
-    @Test("a file that is cut short before its slots is refused, not made whole with an empty root", arguments: [true, false])
+    @Test(
+      "a file that is cut short before its slots is refused, not made whole with an empty root",
+      arguments: [true, false])
     func cutShort(_ creates: Bool) throws {
       try make(roots: 2)
       for length in [65535, 24576, 20000, 16384, 8192, 4096, 56] {
@@ -297,7 +302,8 @@ extension FaultTests {
       try body()
     }
 
-    @Test("a sync that failed stays failed: what was lost is not there at the second attempt", arguments: ["plain", "auto"])
+    @Test(
+      "a sync that failed stays failed: what was lost is not there at the second attempt", arguments: ["plain", "auto"])
     func failedSync(_ io: String) throws {
       try make(roots: 1)
       let tier = try open("existing", io: io)

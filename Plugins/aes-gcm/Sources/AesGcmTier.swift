@@ -207,7 +207,8 @@ extension AesGcmTier {
       throw host.fail(.invalid, "the saved keys are of epoch \(ring.ownEpoch) too; each run needs an epoch of its own")
     }
     guard epochs.count < EpochList.limit else {
-      throw host.fail(.invalid, "the session has had \(EpochList.limit) runs, and keeps the keys of no more; begin a new one")
+      throw host.fail(
+        .invalid, "the session has had \(EpochList.limit) runs, and keeps the keys of no more; begin a new one")
     }
     try epochs.append(ring.ownEpoch, name: instanceName, host)
     let sessionKey = try vault.withLock { (vault) throws(TierError) -> Secret in
@@ -239,7 +240,8 @@ extension AesGcmTier {
       guard vault.master != nil else {
         throw host.fail(
           .invalid, vault.isEphemeral
-            ? "the new key is missing: give 'key-file' or 'passphrase'" : "the instance with the new key is in use already")
+            ? "the new key is missing: give 'key-file' or 'passphrase'"
+            : "the instance with the new key is in use already")
       }
       try room.require(SavedKeys.length(epochs: epochs.count))
       return try KeyEnvelope(ring.sessionKey, vault.master!, cipher, host)

@@ -45,8 +45,8 @@ enum KeyFile {
     }
     guard file.st_size == Secret.keyLength else {
       throw host.fail(
-        .invalid, "the key file \(path) has \(file.st_size) bytes, a key has exactly \(Secret.keyLength); make one with "
-          + "'(umask 077; head -c \(Secret.keyLength) /dev/urandom >FILE)'")
+        .invalid, "the key file \(path) has \(file.st_size) bytes, a key has exactly \(Secret.keyLength); "
+          + "make one with '(umask 077; head -c \(Secret.keyLength) /dev/urandom >FILE)'")
     }
   }
 

@@ -27,7 +27,8 @@ struct MasterKey: ~Copyable, Sendable {
     let path = try arguments.text("key-file")
     let passphrase = try arguments.borrowedText("passphrase")
     if path != nil && passphrase != nil {
-      throw host.fail(.invalid, "both 'key-file' and 'passphrase' are given; a session has one key: leave one of them out")
+      throw host.fail(
+        .invalid, "both 'key-file' and 'passphrase' are given; a session has one key: leave one of them out")
     }
     if let path { return MasterKey(source: .keyFile, path: path, secret: try KeyFile.read(path, host)) }
     guard let passphrase else { return nil }

@@ -17,8 +17,8 @@ struct Cipher: ~Copyable, @unchecked Sendable {
   deinit { EVP_CIPHER_free(pointer) }
 }
 
-/// Runs OpenSSL with its allocations in secret memory of the host: what it makes of keys is neither in a core dump nor, where
-/// the system lets us lock it, on a swap disk.
+/// Runs OpenSSL with its allocations in secret memory of the host: what it makes of keys is neither in a core dump nor,
+/// where the system lets us lock it, on a swap disk.
 func withKeyMemory<Result>(_ host: TierHost, _ body: () -> Result) -> Result {
   // What OpenSSL keeps for longer is made now: its notes on errors, one set for each thread.
   ERR_clear_error()

@@ -37,7 +37,8 @@ struct Secret: ~Copyable, @unchecked Sendable {
 
 /// HKDF-SHA256: 32 bytes from 32, a salt of 32, and a text that names the use.
 func deriveKey(
-  to output: UnsafeMutableRawPointer, from key: UnsafeRawPointer, salt: ArraySlice<UInt8>, info: [UInt8], _ host: TierHost
+  to output: UnsafeMutableRawPointer, from key: UnsafeRawPointer, salt: ArraySlice<UInt8>, info: [UInt8],
+  _ host: TierHost
 ) throws(TierError) {
   _ = derivationIsReady
   let salt = Array(salt)

@@ -2,7 +2,7 @@
 import Glibc
 import StowageTier
 
-/// The first block of the file: that it is ours, in which format, and which file it is. Little-endian; the rest is zero.
+/// The first block of the file: that it is ours, in which format, and which file it is. Little-endian, the rest zero.
 ///
 ///     0   16  "stowage swapfile"
 ///     16  4   version of this format: 2
@@ -46,7 +46,8 @@ struct FileIdentity {
     }
     guard version == FileIdentity.version else {
       throw host.fail(
-        .invalid, "\(path) has format \(version), this tier knows format \(FileIdentity.version); use the tier that made it")
+        .invalid,
+        "\(path) has format \(version), this tier knows format \(FileIdentity.version); use the tier that made it")
     }
     slotSize = Int(block.number(at: 20, as: UInt32.self))
     fileID = FileID(first: block.number(at: 24, as: UInt64.self), second: block.number(at: 32, as: UInt64.self))

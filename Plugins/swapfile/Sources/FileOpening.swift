@@ -105,7 +105,9 @@ struct FileOpening {
   ) throws(TierError) -> FileIdentity {
     let identity = try FileIdentity(slotSize: slotSize, host)
     identity.write(to: block)
-    guard ftruncate(descriptor, SwapFile.firstSlotOffset) == 0 else { throw FileFailure(path).told(to: host, "grow it") }
+    guard ftruncate(descriptor, SwapFile.firstSlotOffset) == 0 else {
+      throw FileFailure(path).told(to: host, "grow it")
+    }
     guard pwrite(descriptor, block.baseAddress, block.count, 0) == block.count else {
       throw FileFailure(path).told(to: host, "write its first block")
     }
@@ -124,8 +126,8 @@ struct FileOpening {
     // Growing it would make its roots zeros: a session that was never there.
     guard length >= SwapFile.firstSlotOffset else {
       throw host.fail(
-        .corrupt, "\(path) was cut short: it has \(length) bytes, and not even its roots are whole; restore the file from "
-          + "a copy, or remove it to start afresh")
+        .corrupt, "\(path) was cut short: it has \(length) bytes, and not even its roots are whole; restore the file "
+          + "from a copy, or remove it to start afresh")
     }
     return identity
   }

@@ -77,7 +77,9 @@ struct SwapFile {
     try write(buffer, at: offset(of: run), run.words, host)
   }
 
-  func read(_ buffer: UnsafeMutableRawBufferPointer, at start: Int, _ words: String, _ host: TierHost) throws(TierError) {
+  func read(
+    _ buffer: UnsafeMutableRawBufferPointer, at start: Int, _ words: String, _ host: TierHost
+  ) throws(TierError) {
     var done = 0
     while done < buffer.count {
       // `done` stays inside the buffer.
@@ -144,8 +146,8 @@ struct SwapFile {
     let code = lostWrites.pointee.load(ordering: .relaxed)
     guard code != 0 else { return nil }
     return host.fail(
-      .io, "\(path): it could not be brought to the disk before (\(FileFailure(path, code).systemText)), so writes may be "
-        + "lost; check the disk, and open the file anew")
+      .io, "\(path): it could not be brought to the disk before (\(FileFailure(path, code).systemText)), so writes "
+        + "may be lost; check the disk, and open the file anew")
   }
 }
 

@@ -13,7 +13,8 @@ struct SwapfileTier: BackingTier, ~Copyable {
       .path("path", "the file; made if it is missing, refused if it holds something else", required: true),
       .bytes("size", "room for pages, in bytes, reserved on the disk at once", default: 1 << 30, in: 65536...(1 << 50)),
       .choice(
-        "open", "create: made if it is missing; existing: as it is, 'size' does not count; read-only: nothing is written",
+        "open",
+        "create: made if it is missing; existing: as it is, 'size' does not count; read-only: nothing is written",
         of: ["create", "existing", "read-only"], default: "create"),
       .choice(
         "io", "how to reach the file: io-uring with many requests in flight, or plain system calls",

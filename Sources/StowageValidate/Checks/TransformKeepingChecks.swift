@@ -60,7 +60,9 @@ enum TransformKeepingChecks {
   ) { run in
     let loaded = try run.load()
     let first = try TransformBench(try loaded.open(.transform))
-    guard try first.tier.savedState() == nil else { throw run.notApplicable("the tier keeps state, see transform-state") }
+    guard try first.tier.savedState() == nil else {
+      throw run.notApplicable("the tier keeps state, see transform-state")
+    }
     let encodings = try SamplePages.encodings(first)
     let second = try TransformBench(try loaded.open(.transform))
     for encoding in encodings { try expectElsewhere(second, encoding, "another instance") }

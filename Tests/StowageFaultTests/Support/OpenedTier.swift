@@ -63,7 +63,9 @@ final class OpenedTier: @unchecked Sendable {
     }
   }
 
-  init(_ name: String, _ options: [String: Value], epoch: UInt32 = 1, instance instanceName: String = "instance") throws {
+  init(
+    _ name: String, _ options: [String: Value], epoch: UInt32 = 1, instance instanceName: String = "instance"
+  ) throws {
     tier = try Self.descriptor(name).pointee
     self.epoch = epoch
     var texts: [UnsafeMutablePointer<CChar>] = []
@@ -114,7 +116,9 @@ final class OpenedTier: @unchecked Sendable {
     self.instance = nil
   }
 
-  private var open: OpaquePointer { get throws { if let instance { instance } else { throw TestFailure("it is closed") } } }
+  private var open: OpaquePointer {
+    get throws { if let instance { instance } else { throw TestFailure("it is closed") } }
+  }
 
   // MARK: State
 

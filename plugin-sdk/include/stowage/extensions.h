@@ -53,9 +53,10 @@ typedef struct stowage_rekey_extension {
 
   /* from: opened with the options that its state needs, and given that state, if there is one. to: opened with the new
    * options, given no state, without contexts. Both are instances of this tier, and neither is changed. Writes what
-   * instances opened like `to` take in state_load, to decode what `from` can: the epochs of its state, and its own once
-   * a context for encoding was opened. room and *length are as in state_save. STOWAGE_UNSUPPORTED, with the reason, when
-   * what `from` encoded cannot outlive it; STOWAGE_INVALID when `to` cannot keep a state. As slow as opening may be. */
+   * instances opened like `to` take in state_load, to decode what `from` can: the epochs of its state, and its own
+   * once a context for encoding was opened. room and *length are as in state_save. STOWAGE_UNSUPPORTED, with the
+   * reason, when what `from` encoded cannot outlive it; STOWAGE_INVALID when `to` cannot keep a state. May take as
+   * long as open. */
   int32_t (*STOWAGE_NONNULL rekey)(stowage_instance *STOWAGE_NONNULL from, stowage_instance *STOWAGE_NONNULL to,
                                    uint8_t *STOWAGE_NULLABLE state, size_t room, size_t *STOWAGE_NONNULL length);
 } stowage_rekey_extension;
