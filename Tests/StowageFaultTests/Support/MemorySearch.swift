@@ -46,13 +46,15 @@ struct MemorySearch {
     defer { munmap(buffer, size) }
     let own = Int(bitPattern: buffer)..<Int(bitPattern: buffer) + size
     for mapping in try Self.mappings() where !mapping.range.overlaps(own) {
-      var start = mapping.range.lowerBound
-      while start < mapping.range.upperBound {
-        // Chunks overlap, so that nothing between two of them is missed.
-        let count = pread(memory, buffer, min(size, mapping.range.upperBound - start), start)
-        guard count > 0 else { break }
-        look(UnsafeRawBufferPointer(start: buffer, count: count), mapping.isHidden, &found)
-        start += count == size ? size - 256 : count
+      for run in try Self.pages(in: mapping.range) {
+        var start = run.lowerBound
+        while start < run.upperBound {
+          // Chunks overlap, so that nothing between two of them is missed.
+          let count = pread(memory, buffer, min(size, run.upperBound - start), start)
+          guard count > 0 else { break }
+          look(UnsafeRawBufferPointer(start: buffer, count: count), mapping.isHidden, &found)
+          start += count == size ? size - 256 : count
+        }
       }
       // What was read is not left behind.
       explicit_bzero(buffer, size)
@@ -70,6 +72,31 @@ struct MemorySearch {
         if isHidden { found[index].hidden += 1 } else { found[index].dumped += 1 }
       }
     }
+  }
+
+  /// The runs of pages that are there, in RAM or swapped out: stores reserve far more than they use.
+  private static func pages(in range: Range<Int>) throws -> [Range<Int>] {
+    let map = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC)
+    guard map >= 0 else { throw TestFailure("/proc/self/pagemap cannot be read") }
+    defer { close(map) }
+    var runs: [Range<Int>] = []
+    var entries = [UInt64](repeating: 0, count: 1 << 13)
+    var page = range.lowerBound / 4096
+    while page < range.upperBound / 4096 {
+      let wanted = min(entries.count, range.upperBound / 4096 - page)
+      let count = pread(map, &entries, wanted * 8, page * 8) / 8
+      guard count > 0 else { throw TestFailure("/proc/self/pagemap ends early") }
+      for (index, entry) in entries[..<count].enumerated() where entry >> 62 != 0 {
+        let start = (page + index) * 4096
+        if let last = runs.last, last.upperBound == start {
+          runs[runs.count - 1] = last.lowerBound..<start + 4096
+        } else {
+          runs.append(start..<start + 4096)
+        }
+      }
+      page += count
+    }
+    return runs
   }
 
   /// By plain calls: it is given out in pieces, and says that it is empty.
