@@ -37,6 +37,8 @@ public final class TestTier: @unchecked Sendable {
     public static let cipher2 = Kind("cipher2", "cipher.c", [transparent])
     public static let cipherSerial = Kind(
       "cipher-serial", "cipher.c", [transparent, "THREADS=STOWAGE_THREADS_ONE_FOR_ALL"])
+    /// Another instance of it decodes what this one encoded.
+    public static let cipherKept = Kind("cipher-kept", "cipher.c", [transparent, "KEPT_KEY=81"])
     /// Backings; option `slots`.
     public static let memory = Kind("memory", "memory.c", [terminal])
     public static let memorySerial = Kind(
@@ -46,7 +48,7 @@ public final class TestTier: @unchecked Sendable {
     public static let mapped = Kind("mapped", "memory.c", [transparent, "PERSISTENT", "MAPPED"])
 
     public static let all = [
-      rle, rleTransparent, lz, lzTransparent, rleSerial, lzSerial, xor, xorTerminal, cipher, cipher2, cipherSerial,
+      rle, rleTransparent, lz, lzTransparent, rleSerial, lzSerial, xor, xorTerminal, cipher, cipher2, cipherSerial, cipherKept,
       memory, memorySerial, disk, diskAsync, mapped,
     ]
   }

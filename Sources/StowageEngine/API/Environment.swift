@@ -17,6 +17,9 @@ public struct Environment: Sendable {
   /// Random 64 bits; they need not be fit for keys (tiers make those). Any thread.
   public var random: @Sendable () -> UInt64
   public var scheduling: Scheduling
+  /// For simulations that compare with a model: called at the instant that a checkpoint keeps, with its number, the store's
+  /// lock held: it must not use the store.
+  public var atCut: (@Sendable (UInt64) -> Void)?
 
   public init(
     now: @escaping @Sendable () -> UInt64, random: @escaping @Sendable () -> UInt64,

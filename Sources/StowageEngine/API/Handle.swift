@@ -38,6 +38,8 @@ public enum DropReason: String, Sendable, Hashable, CaseIterable {
   case unreadable
   /// The store was closed.
   case closed
+  /// A discardable page, when the store was suspended.
+  case suspended
 }
 
 /// What a destructor is told of the page that ended.

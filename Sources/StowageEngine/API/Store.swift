@@ -121,6 +121,29 @@ public final class Store: Sendable {
     try engine.removeTier(named: name, timeout: timeout)
   }
 
+  /// Makes a checkpoint of a store with a session: every persistent page as it is at one instant, in the session's tier and
+  /// durable, while the store goes on being used. A second one writes what has changed since.
+  ///
+  /// Killing the process or the power at any moment leaves the last checkpoint that completed. Not from a destructor.
+  /// - Throws: `unsupported` when there is no session, or a tier cannot outlive the store (it says why); `full` when the
+  ///   session's tier has no room for it; `unavailable`. The last checkpoint holds then, and the store goes on.
+  @discardableResult
+  public func checkpoint() throws(StoreError) -> CheckpointReport { try engine.checkpoint() }
+
+  /// Makes a last checkpoint and closes the store: persistent pages are kept in the session, discardable ones are dropped
+  /// (each one's destructor is called with the reason `suspended`). Calls that are waiting then are refused as `closed`.
+  /// - Throws: as `checkpoint`; the store is open then, as before.
+  @discardableResult
+  public func suspend() throws(StoreError) -> CheckpointReport { try engine.suspend() }
+
+  /// Tells every page that there is, with its tag: what an owner rebuilds its map from after a resume. Pages that come or
+  /// go meanwhile may or may not be among them.
+  /// - Parameter body: called on this thread, with no lock held.
+  public func forEachPage(_ body: (PageSummary) -> Void) throws(StoreError) { try engine.forEachPage(body) }
+
+  /// What the session says of itself; nil without one.
+  public var sessionSummary: SessionSummary? { engine.sessionSummary }
+
   /// Waits until no level is above its watermark and nothing is under way.
   /// - Returns: false when that did not come about in time.
   public func waitUntilSettled(timeout: Duration) -> Bool { engine.waitUntilSettled(timeout: timeout) }

@@ -23,6 +23,10 @@ public struct StoreConfiguration: Sendable {
   /// Whether tiers may come and go while the store is open (`addTier`, `replaceTier`, `removeTier`).
   public var isChainChangeable = false
 
+  /// The store's session; nil: it keeps nothing beyond its own life. The chain must end in a persistent backing, and cannot
+  /// change while the store is open.
+  public var session: SessionConfiguration?
+
   public init(memoryLimit: Int) { self.memoryLimit = memoryLimit }
 }
 

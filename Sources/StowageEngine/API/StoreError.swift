@@ -18,6 +18,8 @@ public enum StoreError: Error, Sendable, Hashable, CustomStringConvertible {
   case unsupported(String)
   /// It was not done in the time given; what is stored is unharmed.
   case timedOut(String)
+  /// The session is not to be had; the fault tells which way, the text whose and what to do.
+  case session(SessionFault, String)
   /// The store is closed.
   case closed
 
@@ -35,6 +37,7 @@ public enum StoreError: Error, Sendable, Hashable, CustomStringConvertible {
     case .configuration(let reason): reason
     case .unsupported(let reason): reason
     case .timedOut(let reason): reason
+    case .session(_, let reason): reason
     case .closed: "the store is closed"
     }
   }

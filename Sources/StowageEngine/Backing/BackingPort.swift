@@ -14,8 +14,8 @@ final class BackingPort: @unchecked Sendable {
   let slots: SlotAllocator
   let queue: FrameQueue
   private let calls: TierCalls
-  private let pageSize: Int
-  private let deadline: UInt64
+  let pageSize: Int
+  let deadline: UInt64
   private let now: @Sendable () -> UInt64
   private let isManual: Bool
   private let requests: [RequestPointer]
@@ -33,6 +33,9 @@ final class BackingPort: @unchecked Sendable {
   private let isTrimming = Atomic(false)
   /// One question for the capacity at a time, likewise.
   private let isAsking = Atomic(false)
+  /// One call for the root at a time, likewise; the old root and the new one, behind each other.
+  let isAtRoot = Atomic(false)
+  let roots: Region
   /// Called when a request that was set aside ends.
   private let cleanUp: @Sendable (RequestPointer) -> Void
 
@@ -42,7 +45,7 @@ final class BackingPort: @unchecked Sendable {
 
   init(
     level: Int, instance: TierInstance, pageSize: Int, framesMax: Int, deadline: UInt64, environment: Environment,
-    hasLower: Bool, cleanUp: @escaping @Sendable (RequestPointer) -> Void
+    hasLower: Bool, isSession: Bool = false, cleanUp: @escaping @Sendable (RequestPointer) -> Void
   ) throws(StoreError) {
     self.level = level
     name = instance.name
@@ -52,9 +55,10 @@ final class BackingPort: @unchecked Sendable {
     now = environment.now
     isManual = environment.scheduling == .manual
     self.cleanUp = cleanUp
-    slots = try SlotAllocator(total: 0)
+    slots = try SlotAllocator(total: 0, isHeld: isSession)
     queue = try FrameQueue(isKept: hasLower)
     buffers = try Region(byteCount: Self.requestCount * pageSize)
+    roots = try Region(byteCount: 2 * Self.rootBytesMax)
     var made: [RequestPointer] = []
     for _ in 0..<Self.requestCount { made.append(.allocate(capacity: 1)) }
     requests = made
@@ -75,6 +79,7 @@ final class BackingPort: @unchecked Sendable {
       request.deallocate()
     }
     buffers.unmap()
+    roots.unmap()
     slots.unmap()
     queue.unmap()
     freeLock.deallocate()
@@ -108,7 +113,7 @@ final class BackingPort: @unchecked Sendable {
     return (asked.code, UnsafeRawPointer(bitPattern: UInt(asked.answer)), asked.isSetAside)
   }
 
-  private func ask(_ question: UInt32, slot: UInt64, frame: FrameIndex, patience: UInt64)
+  func ask(_ question: UInt32, slot: UInt64, frame: FrameIndex, patience: UInt64)
     -> (code: Int32, answer: UInt64, isSetAside: Bool)
   {
     guard let request = acquire(keep: 0, waits: frame != .max) else {
@@ -129,7 +134,7 @@ final class BackingPort: @unchecked Sendable {
   /// Reads one slot into `page` (aligned to 4096). The tier's result; RETRY past the deadline, with the request set
   /// aside: the end of the call takes the frame's pin back then.
   func read(
-    _ context: Context, slot: UInt64, id: UInt64, discardable: Bool, frame: FrameIndex = .max,
+    _ context: Context, slot: UInt64, id: UInt64, _ kind: ObjectKind, frame: FrameIndex = .max,
     into page: UnsafeMutableRawPointer
   ) -> (code: Int32, isSetAside: Bool) {
     // Engine work leaves some to callers.
@@ -139,7 +144,7 @@ final class BackingPort: @unchecked Sendable {
     request.pointee.frame = frame
     request.pointee.holder = noSegment
     request.pointee.slotsKept = false
-    request.pointee.objects[0] = object(id, discardable)
+    request.pointee.objects[0] = object(id, kind)
     set(request, STOWAGE_OPERATION_READ, slot: slot, count: 1, buffer: request.pointee.buffer)
     start(context, request)
     let result = wait(request)
@@ -205,7 +210,7 @@ final class BackingPort: @unchecked Sendable {
     request.pointee.slotsKept = true
     for index in 0..<length {
       let sent = space.outgoing[first + index]
-      request.pointee.objects[index] = object(sent.id, sent.isDiscardable)
+      request.pointee.objects[index] = object(sent.id, sent.kind)
       request.pointee.objects[index].epoch = epochs(sent.transforms)
     }
     let buffer = UnsafeMutableRawPointer(mutating: space.outgoing[first].address)
@@ -225,8 +230,7 @@ final class BackingPort: @unchecked Sendable {
       if result.code != STOWAGE_OK, outcome == STOWAGE_OK { outcome = result.code }
       if result.isDone {
         request.pointee.slotsKept = false
-        cleanUp(request)
-        release(request)
+        endPinned(request)
       } else {
         for index in 0..<count
         where space.outgoing[index].position >= slot && space.outgoing[index].position < slot + length {
@@ -286,13 +290,11 @@ final class BackingPort: @unchecked Sendable {
 
   // MARK: Requests
 
-  private func object(_ id: UInt64, _ discardable: Bool) -> stowage_object {
-    stowage_object(
-      id: id, epoch: 0, length: UInt32(pageSize),
-      flags: UInt32(STOWAGE_OBJECT_FRAME) | (discardable ? UInt32(STOWAGE_OBJECT_DISCARDABLE) : 0), reserved: 0)
+  func object(_ id: UInt64, _ kind: ObjectKind) -> stowage_object {
+    stowage_object(id: id, epoch: 0, length: UInt32(pageSize), flags: kind.flags, reserved: 0)
   }
 
-  private func set(
+  func set(
     _ request: RequestPointer, _ operation: UInt32, slot: UInt64, count: Int, buffer: UnsafeMutableRawPointer?,
     patience: UInt64? = nil
   ) {
@@ -305,7 +307,7 @@ final class BackingPort: @unchecked Sendable {
     request.pointee.state.pointee.store(IORequest.pending, ordering: .releasing)
   }
 
-  private func acquire(keep: Int, waits: Bool = true) -> RequestPointer? {
+  func acquire(keep: Int, waits: Bool = true) -> RequestPointer? {
     let until = now() &+ deadline
     while true {
       freeLock.lock()
@@ -333,13 +335,13 @@ final class BackingPort: @unchecked Sendable {
   }
 
   /// Lets the call of a request be made: on an I/O thread, or here when scheduling is manual.
-  private func start(_ context: Context?, _ request: RequestPointer) {
+  func start(_ context: Context?, _ request: RequestPointer) {
     if let executor { return executor.add(request) }
     Self.call(calls, context?.pointee.tiers[level], request)
   }
 
   /// Waits until the request is done or its deadline has passed; then it is set aside.
-  private func wait(_ request: RequestPointer) -> (isDone: Bool, code: Int32) {
+  func wait(_ request: RequestPointer) -> (isDone: Bool, code: Int32) {
     let state = request.pointee.state
     while true {
       let value = state.pointee.load(ordering: .acquiring)
@@ -360,17 +362,24 @@ final class BackingPort: @unchecked Sendable {
     return (true, request.pointee.result)
   }
 
-  private func timedOut(_ reason: String) -> Int32 {
+  func timedOut(_ reason: String) -> Int32 {
     noteFailure(reason)
     return STOWAGE_RETRY
   }
 
   func noteFailure(_ text: String) { failure.withLock { $0 = text } }
 
+  /// Ends a request that kept a segment.
+  func endPinned(_ request: RequestPointer) {
+    cleanUp(request)
+    release(request)
+  }
+
   /// A request that was set aside has ended, on the tier's thread.
   func lateEnd(_ request: RequestPointer) {
     if request.pointee.request.operation == STOWAGE_OPERATION_TRIM { isTrimming.store(false, ordering: .relaxed) }
     if request.pointee.request.operation == IORequest.capacity { isAsking.store(false, ordering: .releasing) }
+    if request.pointee.request.operation >= IORequest.rootRead { isAtRoot.store(false, ordering: .releasing) }
     cleanUp(request)
     release(request)
   }
@@ -433,6 +442,7 @@ final class BackingPort: @unchecked Sendable {
         struct_size: UInt32(MemoryLayout<stowage_capacity>.size), reserved: 0, slots_total: 0)
       result = backing.capacity(calls.instance, &capacity)
       request.pointee.answer = capacity.slots_total
+    case IORequest.rootRead, IORequest.rootSwap: result = callRoot(calls, backing, request)
     case IORequest.map:
       let page = backing.map.flatMap { $0(calls.instance, wanted.slot) }
       request.pointee.answer = UInt64(UInt(bitPattern: page))

@@ -35,6 +35,10 @@ struct IORequest {
   static let firstQuestion: UInt32 = 1000
   static let capacity = firstQuestion
   static let map = firstQuestion + 1
+  /// To `buffer`, and its length to `answer`.
+  static let rootRead = firstQuestion + 2
+  /// By the root in `buffer`, of `slot` bytes, the one behind it of `slot_count` bytes; both of a request's own buffers.
+  static let rootSwap = firstQuestion + 3
 
   static let idle: UInt32 = 0
   static let pending: UInt32 = 1

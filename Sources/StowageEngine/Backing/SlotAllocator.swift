@@ -22,8 +22,6 @@ struct SlotAllocator: @unchecked Sendable {
     var trimCursor = 0
     /// Slots that are in use for the sake of a checkpoint only.
     var released = 0
-    /// Slots below this are not handed out until what is in them is known; see `begin`.
-    var floor = 0
   }
 
   /// Slots of one store's backing at most: positions have 32 bits.
@@ -64,9 +62,7 @@ struct SlotAllocator: @unchecked Sendable {
   /// The free slots of a word, those past the end not among them.
   private func freeBits(_ index: Int) -> UInt64 {
     let left = state.pointee.total - index * 64
-    var mask: UInt64 = left >= 64 ? .max : (1 << UInt64(max(0, left))) - 1
-    let below = state.pointee.floor - index * 64
-    if below > 0 { mask &= below >= 64 ? 0 : .max << UInt64(below) }
+    let mask: UInt64 = left >= 64 ? .max : (1 << UInt64(max(0, left))) - 1
     return ~word(index).pointee & mask
   }
 
@@ -152,11 +148,11 @@ extension SlotAllocator {
     holds.map { $0.base.assumingMemoryBound(to: UInt64.self) + index * 4 }
   }
 
-  /// The checkpoint under way needs what the last one did, as far as it is still in use.
+  /// The checkpoint under way needs all slots that are in use now, those of the last one only that are not.
   func beginHolding() {
     for index in 0..<state.pointee.touchedWords {
       guard let hold = hold(index) else { return }
-      hold[1] = hold[0] & ~hold[2]
+      hold[1] = word(index).pointee & ~hold[2]
     }
   }
 
@@ -183,22 +179,19 @@ extension SlotAllocator {
     }
   }
 
-  /// Marks a slot as in use, and needed by the last completed checkpoint: what is found in a session that is resumed.
-  func adopt(_ slot: Int) {
+  /// Marks a slot as in use, and needed by the last completed checkpoint: what is found in a session that is resumed. False
+  /// when it is not there, or in use already.
+  func adopt(_ slot: Int) -> Bool {
     let index = slot / 64
     let bit: UInt64 = 1 << UInt64(slot % 64)
-    guard word(index).pointee & bit == 0 else { return }
+    guard slot < state.pointee.total, word(index).pointee & bit == 0 else { return false }
     if written(index).pointee != 0, word(index).pointee == 0 { state.pointee.trimmable -= 1 }
     word(index).pointee |= bit
     written(index).pointee |= bit
     hold(index)?[0] |= bit
     state.pointee.touchedWords = max(state.pointee.touchedWords, index + 1)
     state.pointee.used += 1
+    return true
   }
 
-  /// Slots below this are not handed out for the time being.
-  func setFloor(_ slot: Int) { state.pointee.floor = slot }
-
-  /// Whether so many slots are known to be free.
-  var free: Int { max(0, state.pointee.total - max(state.pointee.used, state.pointee.floor)) }
 }

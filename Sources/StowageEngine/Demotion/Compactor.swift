@@ -87,6 +87,7 @@ extension Engine {
       vacate(item.place)
       occupy(item.target, length: Int(item.length))
       entry.pointee.place = item.target.with(generation: item.place.generation)
+      if item.place.state == .framed { noteChange(item.owner) }
       state.pointee.chunksCompacted += 1
     }
     unpinUnpublished(context)
@@ -105,7 +106,10 @@ extension Engine {
       let view = view(of: first)
       lock.unlock()
       let opened = openFrame(context, view)
-      if opened.result == STOWAGE_OK { returnChunks(context, space, frame, view) }
+      if opened.result == STOWAGE_OK {
+        lock.withLock { dropCopies(in: frame) }
+        returnChunks(context, space, frame, view)
+      }
       var dropped = dropList(when: TierResult.isDamage(opened.result))
       lock.lock()
       if opened.isPinned { unpinFrame(frame) } else { markStuck(frame) }

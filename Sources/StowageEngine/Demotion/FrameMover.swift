@@ -112,7 +112,7 @@ extension Engine {
     for _ in 0..<2 {
       lock.withLock { frames.record(sent.frame).pointee.pins += 1 }
       let read = port.read(
-        context, slot: UInt64(sent.position), id: sent.id, discardable: sent.isDiscardable, frame: sent.frame,
+        context, slot: UInt64(sent.position), id: sent.id, sent.kind, frame: sent.frame,
         into: buffer)
       lock.withLock { if read.isSetAside { markStuck(sent.frame) } else { unpinFrame(sent.frame) } }
       result = read.code
@@ -159,6 +159,7 @@ extension Engine {
 
   /// Drops every live page of a frame, at most `FrameTable.chunksMax`. With the lock.
   func dropFrame(_ frame: FrameIndex, _ reason: DropReason, _ dropped: inout [DroppedPage]) {
+    dropCopies(in: frame)
     let record = frames.record(frame)
     // With its last page the frame ends, and its places are others'.
     for ordinal in 0..<Int(record.pointee.count) where record.pointee.live > 0 {
@@ -231,7 +232,7 @@ extension Engine {
   ) -> Int32 {
     let tier = calls[level].unsafelyUnwrapped
     let plan = plan.levels[level]
-    var object = frameObject(sent.id, epochs.set(sent.transforms).epoch(plan.transformBit), sent.isDiscardable)
+    var object = frameObject(sent.id, epochs.set(sent.transforms).epoch(plan.transformBit), sent.kind)
     let sidecar = space.sidecars + index * space.sidecarLength + plan.sidecarOffset
     let result = tier.decode(
       context.pointee.tiers[level], &object, sent.address, length: pageSize, output,
@@ -289,6 +290,7 @@ extension Engine {
     record.pointee.checksum = sent.checksum
     copySidecars(space, from: index, to: sent.frame)
     occupyFrame(sent.frame, record)
+    noteFrame(sent.frame)
     if isSparse(record) { levels[work.route.target].sparseFrames += 1 }
     levels[work.level].pages -= live
     levels[work.route.target].pages += live

@@ -66,7 +66,7 @@ extension Engine {
     let began = environment.now()
     for index in 0..<count {
       let sent = space.outgoing + index
-      var object = frameObject(sent.pointee.id, tier.epoch, sent.pointee.isDiscardable)
+      var object = frameObject(sent.pointee.id, tier.epoch, sent.pointee.kind)
       var length = 0
       let sidecar = space.sidecars + index * space.sidecarLength + plan.sidecarOffset
       let target = output + index * pageSize
@@ -88,10 +88,8 @@ extension Engine {
     return true
   }
 
-  func frameObject(_ id: UInt64, _ epoch: UInt32, _ discardable: Bool) -> stowage_object {
-    stowage_object(
-      id: id, epoch: epoch, length: UInt32(pageSize),
-      flags: UInt32(STOWAGE_OBJECT_FRAME) | (discardable ? UInt32(STOWAGE_OBJECT_DISCARDABLE) : 0), reserved: 0)
+  func frameObject(_ id: UInt64, _ epoch: UInt32, _ kind: ObjectKind) -> stowage_object {
+    stowage_object(id: id, epoch: epoch, length: UInt32(pageSize), flags: kind.flags, reserved: 0)
   }
 
   /// Notes which transforms the frames will have gone through.

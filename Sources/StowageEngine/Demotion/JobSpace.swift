@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import CStowageTier
 
 /// One chunk that a piece of work has in hand.
 struct Item {
@@ -29,11 +30,32 @@ struct Outgoing {
   var itemCount = 0
   var chunkBase: UInt64 = 0
   var isDiscardable = false
+  /// A page of the index, no frame.
+  var isMetadata = false
   var checksum: UInt32 = 0
   /// Where it arrived.
   var position: UInt32 = 0
   var transforms: UInt8 = 0
   var failed = false
+}
+
+/// What an object of a full page is, as tiers are told.
+enum ObjectKind {
+  case frame, discardableFrame, metadata
+
+  init(discardable: Bool) { self = discardable ? .discardableFrame : .frame }
+
+  var flags: UInt32 {
+    switch self {
+    case .frame: UInt32(STOWAGE_OBJECT_FRAME)
+    case .discardableFrame: UInt32(STOWAGE_OBJECT_FRAME) | UInt32(STOWAGE_OBJECT_DISCARDABLE)
+    case .metadata: UInt32(STOWAGE_OBJECT_METADATA)
+    }
+  }
+}
+
+extension Outgoing {
+  var kind: ObjectKind { isMetadata ? .metadata : ObjectKind(discardable: isDiscardable) }
 }
 
 /// A frame being planned.

@@ -76,7 +76,8 @@ extension Engine {
       var dropped = dropList(when: drop != nil)
       lock.lock()
       var added = gather(
-        segment, from: &cursor.offset, to: used, into: space.items + count, room: room, drop: drop, &dropped)
+        segment, from: &cursor.offset, to: used, into: space.items + count, room: room, drop: drop, &dropped,
+        adopts: session != nil)
       if work.isFlush { added = keepDiscardable(space.items + count, added) }
       lock.unlock()
       if !dropped.isEmpty { deliver(dropped) }
@@ -222,7 +223,7 @@ extension Engine {
     while bin < bins {
       let count = min(framesPerSegment, bins - bin, roomForFrames(context, work.route))
       guard count > 0 else { return false }
-      buildFrames(space, build, firstBin: bin, count: count, work)
+      buildFrames(space, build, firstBin: bin, count: count)
       guard transfer(context, space, count, work.route, scratchPinned: build) else { return false }
       publishNew(context, space, count, work)
       bin += count
@@ -230,10 +231,10 @@ extension Engine {
     return true
   }
 
-  private func buildFrames(_ space: JobSpace, _ build: SegmentIndex, firstBin: Int, count: Int, _ work: Work) {
+  /// Puts the chunks of planned frames behind each other in a segment.
+  func buildFrames(_ space: JobSpace, _ build: SegmentIndex, firstBin: Int, count: Int) {
     lock.lock()
-    let firstID = state.pointee.nextFrameID
-    state.pointee.nextFrameID += UInt64(count)
+    let firstID = takeFrameIDs(count)
     lock.unlock()
     for index in 0..<count {
       let bin = space.bins[firstBin + index]
@@ -276,10 +277,11 @@ extension Engine {
     // Chunks that are handed on as they are keep their codec.
     record.pointee.codec =
       work.route.codec == work.level && work.level > 0
-      ? space.items[Int(space.sorted[sent.firstItem])].codec : UInt8(truncatingIfNeeded: work.route.codec)
+      ? space.items[Int(space.sorted[sent.firstItem])].codec : codecNumber(work.route.codec)
     record.pointee.setChunkBase(idBase)
     copySidecars(space, from: index, to: frame)
     occupyFrame(frame, record)
+    noteFrame(frame)
     var moved = 0
     for ordinal in 0..<sent.itemCount {
       let item = space.items[Int(space.sorted[sent.firstItem + ordinal])]
@@ -290,6 +292,10 @@ extension Engine {
       vacate(item.place)
       entry.pointee.place = Place.framed(frame, ordinal: ordinal, discardable: item.place.isDiscardable)
         .with(generation: item.place.generation)
+      if let session, target == session.level {
+        noteChange(item.owner)
+        dropCopy(item.owner)
+      }
       record.pointee.live += 1
       moved += 1
     }

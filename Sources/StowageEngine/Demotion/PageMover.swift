@@ -29,10 +29,10 @@ extension Engine {
   }
 
   /// Collects the live chunks of a segment from `offset` on, at most `room`; with `drop`, discardable ones are dropped
-  /// instead. With the lock.
+  /// instead, with `adopts`, pages that have a copy go there instead. With the lock.
   func gather(
     _ segment: SegmentIndex, from offset: inout Int, to used: Int, into items: UnsafeMutablePointer<Item>,
-    room: Int, drop: DropReason?, _ dropped: inout [DroppedPage]
+    room: Int, drop: DropReason?, _ dropped: inout [DroppedPage], adopts: Bool = false
   ) -> Int {
     let base = arena.head(segment).pointee.idBase
     let number = arena.head(segment).pointee.codec
@@ -48,6 +48,10 @@ extension Engine {
       guard place == here else { continue }
       if let drop, place.isDiscardable {
         dropped.append(dropPage(header.owner, drop))
+        continue
+      }
+      if adopts, demoteToCopy(header.owner) {
+        levels[Int(arena.head(segment).pointee.level)].demoted += 1
         continue
       }
       items[count] = Item(

@@ -102,7 +102,7 @@ extension Engine {
           route.skipped |= 1 << UInt64(index)
           continue
         }
-        let stops = levels[index].limit > 0 && !(flushing && !burst)
+        let stops = levels[index].limit > 0 && !(flushing && !burst) && !state.pointee.passesToSession
         if stops, !burst || hasRoom(index) {
           guard hasRoom(index) else { return nil }
           route.transforms |= level.transformBit
@@ -114,6 +114,7 @@ extension Engine {
       case .backing:
         // What must become persistent does not go past the tier that makes it so.
         if state.pointee.flushTarget > 0, index > state.pointee.flushTarget, source <= state.pointee.flushTarget { return nil }
+        if let session, state.pointee.passesToSession, index < session.level { continue }
         if isDegraded(index, now) || usedSlots(index) >= levels[index].limit {
           route.skipped |= 1 << UInt64(index)
           continue

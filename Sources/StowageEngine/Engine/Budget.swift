@@ -6,6 +6,7 @@ extension Engine {
   /// RAM of the page, word, frame and segment tables.
   var tableBytes: Int {
     pages.byteCount + words.byteCount + frames.byteCount + arena.tableBytes + (pageSums?.byteCount ?? 0)
+      + (session?.byteCount(pages: pages.table.count, frames: frames.count) ?? 0)
   }
 
   /// RAM beside pools and tables: codec contexts, scratch pages, work spaces, I/O buffers.
@@ -14,6 +15,7 @@ extension Engine {
     for index in 0..<callers.count { bytes += callers[index].pointee.byteCount }
     for context in workers { bytes += context.pointee.byteCount }
     for space in jobSpaces { bytes += space.byteCount }
+    if let keeper { bytes += keeper.space.byteCount }
     for port in ports { bytes += port?.bufferBytes ?? 0 }
     for queue in dropQueues { bytes += queue.byteCount }
     return bytes
@@ -58,7 +60,9 @@ extension Engine {
     setRamLimits(pool: pool)
     for level in 0..<levelCount where plan.levels[level].role == .backing {
       let given = levels[level].limitGiven
-      let slots = ports[level]?.slotsTotal ?? 0
+      var slots = ports[level]?.slotsTotal ?? 0
+      // What a checkpoint must be able to write when frames have taken all that they may.
+      if level == session?.level { slots -= min(slots, max(64, slots / 16)) }
       levels[level].setLimit(given < 0 ? slots : min(slots, given / pageSize))
     }
     arena.shrink(to: segmentsAllowed)

@@ -93,6 +93,7 @@ extension Engine {
     let nextID = levels[level].nextID
     levels[level] = LevelState()
     levels[level].nextID = nextID
+    levels[level].codec = UInt8(level)
     levels[level].limitGiven = tier?.limit ?? -1
     degradedReasons.withLock { $0[level] = nil }
     plan.replace(by: next)
@@ -216,7 +217,8 @@ extension Engine {
     for frame in 0..<frames.count {
       let record = frames.record(FrameIndex(frame)).pointee
       guard record.count > 0, record.live > 0 || record.pins > 0 || record.flags & FrameRecord.moving != 0 else { continue }
-      if Int(record.codec) == level || epochs.set(record.transforms).mask & bit != 0 { count += 1 }
+      let isOfCodec = record.codec != FrameRecord.rawCodec && Int(epochs.codec(Int(record.codec)).level) == level
+      if isOfCodec || epochs.set(record.transforms).mask & bit != 0 { count += 1 }
     }
     return count
   }

@@ -31,6 +31,14 @@ struct EngineState {
   var burstUntil: UInt64 = 0
   var nextCapacityCheck: UInt64 = 0
   var isClosing = false
+  /// It ends with its session kept: persistent pages go on in it.
+  var isSuspended = false
+  /// The last moments of a suspend: no work is begun.
+  var rests = false
+  /// A checkpoint makes its cut: puts wait.
+  var holdsPuts = false
+  /// A checkpoint is under way: frames stop nowhere above the session's tier.
+  var passesToSession = false
   /// What the codec contexts of one thread take, at most.
   var contextBytes = 0
   /// Contexts of callers: made or being made; and room kept for some that are not made yet.
@@ -93,6 +101,9 @@ final class Engine: @unchecked Sendable {
   let epochs = EpochTable()
   /// End-to-end checksums by page index, when they are kept.
   let pageSums: BlockTable?
+  /// What a store with a session keeps beside the tables, and what it knows of its checkpoints.
+  let session: SessionTables?
+  let keeper: SessionKeeper?
 
   /// By place in the chain: level - 1. Written as `plan` is.
   var chain: [ChainTier?]
@@ -166,14 +177,15 @@ final class Engine: @unchecked Sendable {
     state = .allocate(capacity: 1)
     state.initialize(to: EngineState(memoryLimit: configuration.memoryLimit))
     (callers, workers, jobSpaces) = try Self.makeContexts(setting, count)
-    // Every property has its value from here on: what fails now is freed by `deinit`.
-    instances = try Self.openTiers(setting.places, configuration)
-    nextEpoch = UInt32(instances.count + 1)
-    for (index, instance) in instances.enumerated() {
-      calls[index + 1] = instance?.calls
-      let level = UInt8(index + 1)
-      epochs.setCodec(index + 1, Codec(level: level, space: level, epoch: instance?.calls.epoch ?? 0))
+    session = try setting.sessionLevel.map { level throws(StoreError) in try SessionTables(level: level) }
+    if let session = configuration.session {
+      keeper = SessionKeeper(session, workers[workers.count - 1], try JobSpace(setting))
+    } else {
+      keeper = nil
     }
+    instances = Array(repeating: nil, count: setting.places.count)
+    ports = Array(repeating: nil, count: count)
+    // Every property has its value from here on: what fails now is freed by `deinit`.
     try finishOpening(setting)
   }
 
@@ -182,8 +194,10 @@ final class Engine: @unchecked Sendable {
     do {
       for index in 0..<levelCount {
         levels[index].nextID = UInt64(index) << 56 | 1
+        levels[index].codec = UInt8(index)
         levels[index].limitGiven = setting.limits[index] ?? -1
       }
+      let image = try openTiers()
       putsThrough.store(levels[0].limitGiven == 0, ordering: .relaxed)
       let before = tierMemory
       for context in workers { try prepareWorker(context) }
@@ -191,19 +205,16 @@ final class Engine: @unchecked Sendable {
         state.pointee.contextBytes = (tierMemory - before) / workers.count + pageSize * 3
         state.pointee.contextsAhead = 1
       }
-      try makePorts(setting.places)
-      for port in ports {
-        guard let port, let total = try port.readCapacity(isOpening: true) else { continue }
-        lock.withLock { port.slots.setTotal(total) }
-      }
       try lock.withLock { () throws(StoreError) in
         try rebalance(force: true)
         try checkRoom()
         // So that it shows at once when memory cannot be locked.
         if configuration.locksMemory { _ = arena.prepareOne() }
       }
+      if let image { try load(image) }
       sayLockFailure()
       if !isManual { startWorkers() }
+      if !isManual, let keeper { keeper.thread = try EngineThread("stowage-session", owner: 0) { [unowned self] in serveSession() } }
     } catch {
       closeTiers()
       throw error
@@ -218,26 +229,30 @@ final class Engine: @unchecked Sendable {
     }
   }
 
-  private static func openTiers(
-    _ places: [ChainTier?], _ configuration: StoreConfiguration
-  ) throws(StoreError) -> [TierInstance?] {
-    var opened: [TierInstance?] = []
-    for (index, tier) in places.enumerated() {
-      guard let tier else {
-        opened.append(nil)
-        continue
-      }
-      do {
-        opened.append(
-          try TierInstance(
-            tier, pageSize: configuration.pageSize, epoch: UInt32(index + 1),
-            deadline: nanoseconds(tier.deadline ?? configuration.deadline)))
-      } catch {
-        for instance in opened.reversed() { instance?.close() }
-        throw error
-      }
-    }
-    return opened
+  /// Opens every tier, and for a session that is resumed finds out what it was; nil when none is.
+  private func openTiers() throws(StoreError) -> SessionImage? {
+    nextEpoch = UInt32(chain.count + 1)
+    if let session, let keeper { return try openTiers(session, keeper) }
+    for (index, tier) in chain.enumerated() where tier != nil { try openTier(at: index, epoch: UInt32(index + 1)) }
+    try refuseSessions()
+    return nil
+  }
+
+  /// Opens the tier at a place of the chain, and its port if it is a backing.
+  func openTier(at place: Int, epoch: UInt32, state: [UInt8]? = nil) throws(StoreError) {
+    guard let tier = chain[place] else { return }
+    let level = place + 1
+    let instance = try TierInstance(
+      tier, pageSize: pageSize, epoch: epoch, deadline: nanoseconds(tier.deadline ?? configuration.deadline))
+    instances[place] = instance
+    calls[level] = instance.calls
+    if let state { try instance.loadState(state) }
+    epochs.setCodec(
+      Int(levels[level].codec), Codec(level: UInt8(level), space: UInt8(levels[level].nextID >> 56), epoch: epoch))
+    guard let port = try makePort(level: level, tier, instance) else { return }
+    ports[level] = port
+    guard let total = try port.readCapacity(isOpening: true) else { return }
+    lock.withLock { port.slots.setTotal(total) }
   }
 
   private static func makeDropQueues(_ plan: ChainPlan, isChangeable: Bool) throws(StoreError) -> [FrameQueue] {
@@ -255,7 +270,8 @@ final class Engine: @unchecked Sendable {
     -> (ContextPool, [Context], [JobSpace])
   {
     var all: [Context] = []
-    for number in 0..<(setting.callers + setting.workers) {
+    let workers = setting.workers + (setting.sessionLevel == nil ? 0 : 1)
+    for number in 0..<(setting.callers + workers) {
       let context = Context.allocate(capacity: 1)
       context.initialize(
         to: try WorkContext(
@@ -299,6 +315,7 @@ final class Engine: @unchecked Sendable {
     words.unmap()
     frames.unmap()
     pageSums?.unmap()
+    session?.unmap()
     frameOwners.unmap()
     for queue in dropQueues { queue.unmap() }
     levels.deallocate()

@@ -20,19 +20,7 @@ extension Engine {
     guard let persistent = target else {
       throw .unsupported("the chain has no persistent tier to flush to; add a backing such as a swap file")
     }
-    defer {
-      lock.withLock {
-        state.pointee.flushes -= 1
-        // Another flush that is still under way needs them.
-        guard state.pointee.flushes == 0 else { return }
-        state.pointee.flushTarget = 0
-        for index in 0..<levelCount {
-          levels[index].flushBelow = 0
-          levels[index].flushClaimed = 0
-          levels[index].flushLeft = 0
-        }
-      }
-    }
+    defer { endFlush() }
     // From the top: what a level hands down arrives below before that level's turn.
     for index in 0..<persistent where plan.levels[index].role != .passedOver {
       try flushLevel(index, until: until, to: persistent)
@@ -48,6 +36,38 @@ extension Engine {
     guard result == STOWAGE_OK else {
       throw .unavailable(tier: plan.levels[persistent].name, reason: "sync failed: \(port.lastFailure(result))")
     }
+  }
+
+  private func endFlush() {
+    lock.lock()
+    defer { lock.unlock() }
+    state.pointee.flushes -= 1
+    // Another flush that is still under way needs them.
+    guard state.pointee.flushes == 0 else { return }
+    state.pointee.flushTarget = 0
+    for index in 0..<levelCount {
+      levels[index].flushBelow = 0
+      levels[index].flushClaimed = 0
+      levels[index].flushLeft = 0
+    }
+  }
+
+  /// For a checkpoint, which has seen to it that frames stop nowhere above `target`: those that had stopped go there.
+  func sendFramesDown(to target: Int) throws(StoreError) {
+    let above = lock.withLock { () -> [Int] in
+      let found = (0..<target).filter { index in
+        (plan.levels[index].role == .frame || plan.levels[index].role == .backing)
+          && levels[index].pages > levels[index].discardable
+      }
+      guard !found.isEmpty else { return [] }
+      state.pointee.flushes += 1
+      state.pointee.flushTarget = target
+      return found
+    }
+    guard !above.isEmpty else { return }
+    defer { endFlush() }
+    let until = environment.now() &+ putPatience
+    for index in above { try flushLevel(index, until: until, to: target) }
   }
 
   private var persistentLevel: Int? {
@@ -211,6 +231,13 @@ extension Engine {
       return !state.pointee.isClosing
     }
     guard isFirst else { return }
+    // A checkpoint that is under way ends first.
+    keeper?.gate.lock()
+    keeper?.gate.unlock()
+    finishClosing()
+  }
+
+  func finishClosing() {
     // A change of the chain that is under way sees it, and ends.
     chainGate.lock()
     defer { chainGate.unlock() }
@@ -218,6 +245,9 @@ extension Engine {
     space.notify()
     for thread in threads { thread.join() }
     threads = []
+    keeper?.wanted.notify()
+    keeper?.thread?.join()
+    keeper?.thread = nil
     // Calls under way end by themselves; new ones are refused.
     for index in 0..<callers.count {
       while !callers[index].pointee.held.compareExchange(expected: 0, desired: 1, ordering: .acquiring).exchanged {
@@ -238,9 +268,11 @@ extension Engine {
       while true {
         var dropped: [DroppedPage] = []
         lock.withLock {
+          let isSuspended = state.pointee.isSuspended
           while index < pages.table.count, dropped.count < 1024 {
-            if pages.entry(UInt32(index)).pointee.place.state != .free {
-              dropped.append(dropPage(UInt32(index), .closed))
+            let place = pages.entry(UInt32(index)).pointee.place
+            if place.state != .free, !isSuspended || place.isDiscardable {
+              dropped.append(dropPage(UInt32(index), isSuspended ? .suspended : .closed))
             }
             index += 1
           }

@@ -74,6 +74,7 @@ extension Engine {
   /// A frame without live chunks: its room is free, at the latest when the last load of it has ended.
   func endFrame(_ frame: FrameIndex) {
     let record = frames.record(frame)
+    noteFrame(frame)
     guard record.pointee.pins == 0, record.pointee.flags & FrameRecord.moving == 0 else {
       record.pointee.flags |= FrameRecord.dying
       return
@@ -115,6 +116,8 @@ extension Engine {
     let place = entry.pointee.place
     if place.isDiscardable { state.pointee.discardablePages -= 1 }
     vacate(place)
+    noteChange(index)
+    dropCopy(index)
     pages.release(index)
   }
 

@@ -50,6 +50,7 @@ extension Engine {
     let generation = entry.pointee.place.generation
     entry.pointee.tag = tag
     entry.pointee.place = place.with(generation: generation)
+    noteChange(index)
     state.pointee.putCount += 1
     if place.isDiscardable { state.pointee.discardablePages += 1 }
     return Handle(index: index, generation: generation)
@@ -118,7 +119,7 @@ extension Engine {
         return try goneDuring(handle)
       }
       state.pointee.sameFilled += 1
-      settle(handle, entry, .word(number, discardable: discardable), source)
+      settle(handle, entry, .word(number, discardable: discardable), source, isSame: false)
       return true
     }
     let (segment, offset) = try reserveRaw(entries: 0)
@@ -134,7 +135,7 @@ extension Engine {
     let place = place(segment, offset, discardable: discardable)
     occupy(place, length: pageSize)
     levels[0].entered += 1
-    settle(handle, entry, place, source)
+    settle(handle, entry, place, source, isSame: expected != nil)
     return true
   }
 
@@ -148,12 +149,20 @@ extension Engine {
   }
 
   private func settle(
-    _ handle: Handle, _ entry: UnsafeMutablePointer<PageEntry>, _ place: Place, _ source: UnsafeRawPointer
+    _ handle: Handle, _ entry: UnsafeMutablePointer<PageEntry>, _ place: Place, _ source: UnsafeRawPointer, isSame: Bool
   ) {
     let old = entry.pointee.place
     entry.pointee.place = place.with(generation: old.generation)
-    vacate(old)
     noteSum(handle.index, source)
+    if isSame {
+      // The index goes on naming what the page has in the session's tier.
+      if !keepAsCopy(handle.index, old) { vacate(old) }
+      if let session, session.copy(of: handle.index).bits == 0 { noteChange(handle.index) }
+    } else {
+      vacate(old)
+      noteChange(handle.index)
+      dropCopy(handle.index)
+    }
   }
 
   func staleOrClosed(_ handle: Handle) -> StoreError {
@@ -176,12 +185,13 @@ extension Engine {
       plan.levels[index].role == .page && levels[index].limit > 0 && !isDegraded(index, now)
         && !plan.levels[1...index].contains { $0.isDiscardPoint }
     }
-    guard let target, hasRoom(target), hasRoomForPut, hasRoomForTables(pages.growth), pageSums == nil,
-      !state.pointee.isClosing, let index = pages.allocate()
+    guard let target, hasRoom(target), hasRoomForPut, hasRoomForTables(pages.growth + sumsGrowth), pageSums == nil,
+      !state.pointee.isClosing, !state.pointee.holdsPuts, let index = pages.allocate()
     else {
       lock.unlock()
       return nil
     }
+    growSums(entries: 1)
     state.pointee.puts += 1
     lock.unlock()
     var item = Item(

@@ -11,6 +11,10 @@ extension Engine {
     let need = aligned(ChunkHeader.byteCount + pageSize)
     while true {
       guard !state.pointee.isClosing else { throw .closed }
+      if state.pointee.holdsPuts {
+        try waitWhileHeld()
+        continue
+      }
       let segment = state.pointee.storeSegment
       if segment != noSegment {
         let head = arena.head(segment)
@@ -60,6 +64,10 @@ extension Engine {
     var wait = PutWait(self)
     while true {
       guard !state.pointee.isClosing else { throw .closed }
+      if state.pointee.holdsPuts {
+        try waitWhileHeld()
+        continue
+      }
       let growth = (entries > 0 ? pages.growth + sumsGrowth : 0) + (count > 0 ? words.growth : 0)
       if hasRoomForTables(growth) { break }
       try wait.step()
@@ -68,15 +76,31 @@ extension Engine {
     try rebalance()
   }
 
-  private var sumsGrowth: Int {
-    guard let pageSums, pageSums.count <= pages.table.count else { return 0 }
-    return pageSums.growth()
+  /// What the tables beside the page table would grow by.
+  var sumsGrowth: Int {
+    var bytes = session?.growth(pages.table.count) ?? 0
+    if let pageSums, pageSums.count <= pages.table.count { bytes += pageSums.growth() }
+    return bytes
   }
 
-  /// Keeps the table of end-to-end checksums as long as the page table will be.
-  private func growSums(entries: Int) {
-    guard entries > 0, let pageSums else { return }
+  /// Keeps the tables of end-to-end checksums and of copies as long as the page table will be.
+  func growSums(entries: Int) {
+    guard entries > 0 else { return }
+    session?.grow(pages.table.count)
+    guard let pageSums else { return }
     while pageSums.count <= pages.table.count, pageSums.append() != nil {}
+  }
+
+  /// Waits while a checkpoint makes its cut: some milliseconds. The lock is held before and after, not meanwhile.
+  @inline(never) private func waitWhileHeld() throws(StoreError) {
+    // Without threads it would wait for itself: a call from within a tier's.
+    guard !isManual else { throw .full("a checkpoint makes its cut; try again") }
+    while state.pointee.holdsPuts, !state.pointee.isClosing {
+      let ticket = space.ticket
+      lock.unlock()
+      space.wait(ticket, timeout: 5_000_000)
+      lock.lock()
+    }
   }
 
   /// Whether nothing that is under way or could be begun makes room. A worker that still has its context in hand may have
@@ -120,6 +144,7 @@ struct PutWait {
     state.pointee.putWaiters += 1
     defer { state.pointee.putWaiters -= 1 }
     // A destructor's thread would wait for room that it has to make itself.
+    if engine.isStalled, engine.makesCheckpointForRoom() { return }
     guard !engine.isStalled, engine.isManual || stowage_thread_owner() != engine.identity else {
       throw .full(engine.fullReason())
     }

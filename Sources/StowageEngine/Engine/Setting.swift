@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import CStowageTier
 import Glibc
 
 /// The sizes of an engine, worked out and checked from its configuration.
@@ -14,6 +15,8 @@ struct Setting {
   let limits: [Int?]
   /// The chain's places, vacant ones among them.
   let places: [ChainTier?]
+  /// The level of the session's tier, when there is a session.
+  let sessionLevel: Int?
 
   init(_ configuration: StoreConfiguration, _ chain: [ChainTier]) throws(StoreError) {
     let page = configuration.pageSize
@@ -29,6 +32,7 @@ struct Setting {
       throw .configuration("\(workers) workers are not possible, 1 to 64 are")
     }
     try Self.checkDeadlines(configuration, chain)
+    sessionLevel = try Self.sessionLevel(configuration, plan, places)
     callers = min(16, max(4, cores * 2))
     segmentSize = Self.segmentSize(memory: configuration.memoryLimit, page: page)
     unit = max(4, segmentSize >> 16)
@@ -60,6 +64,25 @@ struct Setting {
       guard let deadline = tier.deadline, deadline <= .zero else { continue }
       throw .configuration("the deadline of '\(tier.name)' is \(deadline), it must be positive")
     }
+  }
+
+  private static func sessionLevel(
+    _ configuration: StoreConfiguration, _ plan: ChainPlan, _ places: [ChainTier?]
+  ) throws(StoreError) -> Int? {
+    guard configuration.session != nil else { return nil }
+    guard !configuration.isChainChangeable else {
+      throw .configuration("a store with a session has a chain that does not change while it is open")
+    }
+    guard let level = plan.levels.lastIndex(where: { $0.role == .backing }), let tier = places[level - 1] else {
+      throw .configuration("the chain has no persistent tier to keep a session in; add a backing such as a swap file")
+    }
+    guard plan.levels[level].isPersistent, let backing = tier.table.backing?.pointee, backing.root_read != nil,
+      backing.root_swap != nil, backing.sync != nil
+    else {
+      throw .configuration(
+        "a session needs a persistent tier at the end of the chain, and '\(tier.name)' is transient; put a swap file below it")
+    }
+    return level
   }
 
   private static func limits(_ configuration: StoreConfiguration, _ chain: [ChainTier?])

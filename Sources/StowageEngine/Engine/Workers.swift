@@ -7,7 +7,8 @@ import Synchronization
 /// The engine's threads, and one piece of work from its finding to its end.
 extension Engine {
   func startWorkers() {
-    for (number, _) in workers.enumerated() {
+    // With a session the last context is its checkpoints'.
+    for number in jobSpaces.indices {
       // An engine with fewer threads than asked for still works; with none, calls that need room refuse.
       guard let thread = try? EngineThread("stowage-\(number)", owner: identity, { [self] in serve(number) }) else { continue }
       threads.append(thread)
@@ -36,7 +37,7 @@ extension Engine {
   private func lookForGrowth() {
     let now = environment.now()
     let full: Int? = lock.withLock {
-      guard now >= state.pointee.nextCapacityCheck else { return nil }
+      guard !state.pointee.holdsPuts, now >= state.pointee.nextCapacityCheck else { return nil }
       return (0..<levelCount).first {
         ports[$0] != nil && levels[$0].limit > 0 && usedSlots($0) >= levels[$0].limit
       }
@@ -67,7 +68,7 @@ extension Engine {
     defer { context.pointee.held.store(0, ordering: .releasing) }
     lock.lock()
     reclaimLimbo()
-    guard !state.pointee.isClosing, let work = findWork(for: context) ?? findLeisureWork() else {
+    guard !state.pointee.isClosing, !state.pointee.rests, let work = findWork(for: context) ?? findLeisureWork() else {
       // With nothing under way those who wait have to see for themselves; else the end of it tells them.
       let wakesPuts = state.pointee.putWaiters > 0 && state.pointee.jobs == 0
       lock.unlock()
@@ -165,18 +166,6 @@ extension Engine {
     if port.trim(context, first: first, count: 64) { lock.withLock { port.slots.endTrim(first) } }
   }
 
-  /// The ports of the chain's backings; those that were made before one fails are there to be shut down.
-  func makePorts(_ places: [ChainTier?]) throws(StoreError) {
-    ports = [nil]
-    for (index, tier) in places.enumerated() {
-      guard let tier, let instance = instances[index] else {
-        ports.append(nil)
-        continue
-      }
-      ports.append(try makePort(level: index + 1, tier, instance))
-    }
-  }
-
   /// The port of a backing; nil for transforms.
   func makePort(level: Int, _ tier: ChainTier, _ instance: TierInstance) throws(StoreError) -> BackingPort? {
     guard tier.table.role == .backing else { return nil }
@@ -185,6 +174,7 @@ extension Engine {
     return try BackingPort(
       level: level, instance: instance, pageSize: pageSize, framesMax: framesPerSegment,
       deadline: nanoseconds(tier.deadline ?? configuration.deadline), environment: environment, hasLower: hasLower,
+      isSession: level == session?.level,
       cleanUp: { [unowned self] request in endLate(request) })
   }
 

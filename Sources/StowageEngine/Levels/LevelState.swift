@@ -41,6 +41,8 @@ struct LevelState {
 
   /// The next object id of this level's encodings.
   var nextID: UInt64 = 0
+  /// The number of the codec that it encodes with now.
+  var codec: UInt8 = 0
 
   var entered = 0
   var demoted = 0

@@ -5,6 +5,11 @@ import Synchronization
 extension Engine {
   @inline(__always) func level(_ index: Int) -> UnsafeMutablePointer<LevelState> { levels + index }
 
+  /// The number of what a level encodes with now; of `rawCodec` itself.
+  @inline(__always) func codecNumber(_ index: Int) -> UInt8 {
+    index == Int(FrameRecord.rawCodec) ? FrameRecord.rawCodec : levels[index].codec
+  }
+
   /// A new open segment at the young end of a level; nil when the arena has none.
   func openSegment(_ index: Int) -> SegmentIndex? {
     guard let segment = arena.take() else { return nil }
@@ -12,7 +17,7 @@ extension Engine {
     head.pointee = Segment()
     head.pointee.level = UInt8(index)
     head.pointee.state = .open
-    head.pointee.codec = UInt8(index)
+    head.pointee.codec = codecNumber(index)
     head.pointee.stamp = state.pointee.readerEpoch
     link(segment, to: index, before: noSegment)
     levels[index].segments += 1

@@ -215,6 +215,9 @@ extension Engine {
     var length: Int
     var id: UInt64
     var discardable: Bool
+    /// It is a page of the index, no frame.
+    var isMetadata = false
+    var kind: ObjectKind { isMetadata ? .metadata : ObjectKind(discardable: record.isDiscardable) }
   }
 
   func view(of place: Place) -> FrameView {
@@ -301,7 +304,7 @@ extension Engine {
         bytes = page
       } else {
         let read = port.read(
-          context, slot: UInt64(record.position), id: record.id, discardable: record.isDiscardable, frame: view.frame,
+          context, slot: UInt64(record.position), id: record.id, view.kind, frame: view.frame,
           into: context.pointee.pageA)
         guard read.code == STOWAGE_OK else { return (read.code, level, !read.isSetAside) }
       }
@@ -318,7 +321,9 @@ extension Engine {
     return (result, failed, true)
   }
 
-  private func undoTransforms(
+  /// Decodes a frame's bytes through the transforms of its set, to the context's `pageA`. The result, and the level whose
+  /// tier gave it. `bytes` may be `pageA`.
+  func undoTransforms(
     _ context: Context, _ view: FrameView, _ set: TransformSet, _ bytes: UnsafeRawPointer
   ) -> (Int32, Int) {
     var current = bytes
@@ -327,7 +332,7 @@ extension Engine {
       let output = current == UnsafeRawPointer(context.pointee.pageB) ? context.pointee.pageA : context.pointee.pageB
       let tier = calls[index].unsafelyUnwrapped
       let level = plan.levels[index]
-      var object = frameObject(view.record.id, set.epoch(level.transformBit), view.record.isDiscardable)
+      var object = frameObject(view.record.id, set.epoch(level.transformBit), view.kind)
       let result = withUnsafeBytes(of: view.sidecars) { sidecars in
         let sidecar = sidecars.baseAddress.unsafelyUnwrapped.assumingMemoryBound(to: UInt8.self) + level.sidecarOffset
         return tier.decode(

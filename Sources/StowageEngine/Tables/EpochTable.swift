@@ -76,6 +76,14 @@ struct EpochTable: @unchecked Sendable {
 
   func setCodec(_ number: Int, _ codec: Codec) { codecs[number] = codec }
 
+  /// Gives the next number to a set that has it in a session; false when that is another one.
+  func restore(_ set: TransformSet, as number: UInt8) -> Bool {
+    guard setCount.pointee == Int(number) else { return false }
+    sets[setCount.pointee] = set
+    setCount.pointee += 1
+    return true
+  }
+
   /// The number of a set, a new one if need be; nil when all numbers are used.
   func number(of set: TransformSet) -> UInt8? {
     for number in 0..<setCount.pointee where sets[number] == set { return UInt8(number) }

@@ -180,6 +180,41 @@ struct FrameTable: @unchecked Sendable {
     state.pointee.live -= 1
   }
 
+  /// Makes an empty table one of `count` frames and `places` places, to be filled in; then `linkFree` is called.
+  func extend(to count: Int, places placeCount: Int) -> Bool {
+    (count == 0 || table.append(count) != nil) && (placeCount == 0 || places.append(placeCount) != nil)
+  }
+
+  /// RAM of the places from the first on, to be filled in.
+  var placeBase: UnsafeMutableRawPointer { places.address(0) }
+  var placeCount: Int { places.count }
+
+  /// Places for a frame that is filled in after `extend`.
+  func appendPlaces(_ count: Int) -> UInt32? { places.append(count).map { UInt32($0) } }
+
+  /// Counts the frames, links the numbers of those that are not there, and frees the places that none has.
+  func linkFree() {
+    var isUsed = [Bool](repeating: false, count: places.count)
+    for index in stride(from: table.count - 1, through: 0, by: -1) {
+      let record = record(FrameIndex(index))
+      guard record.pointee.count > 0 else {
+        record.pointee.id = state.pointee.free
+        state.pointee.free = UInt64(index) + 1
+        continue
+      }
+      state.pointee.live += 1
+      let first = Int(record.pointee.places)
+      for place in first..<first + Int(record.pointee.count) { isUsed[place] = true }
+    }
+    var first = 0
+    while first < isUsed.count {
+      var count = 0
+      while first + count < isUsed.count, !isUsed[first + count], count < Self.chunksMax { count += 1 }
+      if count > 0 { freeRun(UInt32(first), count) }
+      first += max(1, count)
+    }
+  }
+
   private func allocateRun(_ count: Int) -> UInt32? {
     let head = freeRuns[count]
     if head != .max {

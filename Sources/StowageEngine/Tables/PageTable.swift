@@ -8,6 +8,14 @@ struct PageTable: @unchecked Sendable {
   private struct State {
     var free: UInt64 = 0
     var live = 0
+    /// Pages to come get at least this generation, and none this one or a later one; the latest that was given or is
+    /// to be given next.
+    var floor: UInt32 = 1
+    var limit = Place.generationMax + 1
+    var latest: UInt32 = 1
+    /// Entries whose next generation is not below the limit yet, linked as the free ones are.
+    var parkedFirst: UInt64 = 0
+    var parkedLast: UInt64 = 0
   }
 
   /// Page numbers have 32 bits; address space for as many is reserved.
@@ -37,15 +45,18 @@ struct PageTable: @unchecked Sendable {
     let next = state.pointee.free
     guard next != 0 else { return append() }
     let index = UInt32(truncatingIfNeeded: next - 1)
-    state.pointee.free = entry(index).pointee.place.value
+    let place = entry(index).pointee.place
+    state.pointee.free = place.value
     state.pointee.live += 1
+    if place.generation < state.pointee.floor { entry(index).pointee.place = place.with(generation: state.pointee.floor) }
     return index
   }
 
   private func append() -> UInt32? {
     guard let index = table.append() else { return nil }
     // Generations start at 1, so that no handle is 0.
-    entry(UInt32(index)).initialize(to: PageEntry(tag: 0, place: Place.free(next: 0).with(generation: 1)))
+    entry(UInt32(index)).initialize(
+      to: PageEntry(tag: 0, place: Place.free(next: 0).with(generation: state.pointee.floor)))
     state.pointee.live += 1
     return UInt32(index)
   }
@@ -55,12 +66,20 @@ struct PageTable: @unchecked Sendable {
     let entry = entry(index)
     let generation = entry.pointee.place.generation
     state.pointee.live -= 1
+    guard generation + 1 < state.pointee.limit else { return park(index, entry, generation) }
+    if generation >= state.pointee.latest { state.pointee.latest = generation + 1 }
+    entry.pointee.place = Place.free(next: state.pointee.free).with(generation: generation + 1)
+    state.pointee.free = UInt64(index) + 1
+  }
+
+  @inline(never) private func park(_ index: UInt32, _ entry: UnsafeMutablePointer<PageEntry>, _ generation: UInt32) {
     guard generation < Place.generationMax else {
       entry.pointee.place = Place.free(next: 0).with(generation: 0)
       return
     }
-    entry.pointee.place = Place.free(next: state.pointee.free).with(generation: generation + 1)
-    state.pointee.free = UInt64(index) + 1
+    entry.pointee.place = Place.free(next: state.pointee.parkedFirst).with(generation: generation + 1)
+    state.pointee.parkedFirst = UInt64(index) + 1
+    if state.pointee.parkedLast == 0 { state.pointee.parkedLast = UInt64(index) + 1 }
   }
 
   /// The entry of a handle, or nil when it is stale.
@@ -71,6 +90,54 @@ struct PageTable: @unchecked Sendable {
     let place = entry.pointee.place
     guard place.generation == handle.generation, place.state != .free else { return nil }
     return entry
+  }
+}
+
+/// Generations across runs: a run that is not known to the next one, as it ended between two checkpoints, gave none at or
+/// past the limit that was recorded; the next run begins there.
+extension PageTable {
+  /// A limit for what is given until the next one is recorded.
+  var nextLimit: UInt32 { max(state.pointee.latest, state.pointee.floor) + 1024 }
+
+  /// Once it is recorded.
+  func setLimit(_ limit: UInt32) {
+    let before = state.pointee.limit
+    state.pointee.limit = min(limit, Place.generationMax + 1)
+    guard state.pointee.parkedFirst != 0 else { return }
+    let last = entry(UInt32(state.pointee.parkedLast - 1))
+    last.pointee.place = Place.free(next: state.pointee.free).with(generation: last.pointee.place.generation)
+    state.pointee.free = state.pointee.parkedFirst
+    state.pointee.latest = max(state.pointee.latest, before)
+    state.pointee.parkedFirst = 0
+    state.pointee.parkedLast = 0
+  }
+
+  func setFloor(_ floor: UInt32) {
+    state.pointee.floor = max(1, floor)
+    state.pointee.latest = max(state.pointee.latest, state.pointee.floor)
+  }
+
+  /// Makes an empty table one of `count` entries; each is to be set by `restore`, then `linkFree` called.
+  func extend(to count: Int) -> Bool { table.append(count) != nil }
+
+  func restore(_ index: UInt32, tag: UInt64, _ place: Place) {
+    entry(index).initialize(to: PageEntry(tag: tag, place: place))
+  }
+
+  /// Counts the pages, and links the entries that are free, lowest first.
+  func linkFree() {
+    for index in stride(from: table.count - 1, through: 0, by: -1) {
+      let entry = entry(UInt32(index))
+      let place = entry.pointee.place
+      guard place.state == .free else {
+        state.pointee.live += 1
+        continue
+      }
+      // Those without a generation have used all of them.
+      guard place.generation > 0, place.generation <= Place.generationMax else { continue }
+      entry.pointee.place = Place.free(next: state.pointee.free).with(generation: place.generation)
+      state.pointee.free = UInt64(index) + 1
+    }
   }
 }
 

@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// A store's session: what a checkpoint keeps in the chain's last backing, and a later store resumes.
+public struct SessionConfiguration: Sendable, Hashable {
+  /// What to do when the store is opened.
+  public enum Start: Sendable, Hashable {
+    /// Begin a session. A backing that holds one already is refused, unless it is to be replaced: what it held is given up
+    /// with the first checkpoint.
+    case create(replacing: Bool)
+    /// Go on with the session that the backing holds.
+    /// - Parameter force: also under another name or other attributes, or when it was marked `isOnce` and is used up.
+    case resume(force: Bool)
+  }
+
+  /// For people, and compared when it is resumed.
+  public var name: String
+  /// The owner's own, compared when it is resumed: a machine's kernel release, a program's version.
+  public var attributes: [String: String]
+  /// Whether it may be resumed only once: a suspended machine whose disks have moved on meanwhile.
+  public var isOnce: Bool
+  public var start: Start
+
+  public init(
+    name: String, attributes: [String: String] = [:], isOnce: Bool = false, start: Start = .create(replacing: false)
+  ) {
+    self.name = name
+    self.attributes = attributes
+    self.isOnce = isOnce
+    self.start = start
+  }
+}
+
+/// Why a session cannot be had.
+public enum SessionFault: Sendable, Hashable {
+  /// The backing holds none.
+  case none
+  /// The backing holds one, and a new one was to be begun.
+  case exists
+  /// What is stored is damaged, or was written by something else.
+  case damaged
+  /// It belongs to another name or other attributes.
+  case foreign
+  /// It was to be resumed once, and was.
+  case used
+  /// A tier that wrote it is not in the chain, or not as it was.
+  case tier
+}
+
+/// What a checkpoint did.
+public struct CheckpointReport: Sendable, Hashable {
+  /// Counts the session's checkpoints, from 1.
+  public var sequence: UInt64
+  /// Persistent pages that it holds.
+  public var pages: Int
+  /// Pages that it wrote, as they had no copy yet.
+  public var pagesWritten: Int
+  /// Bytes written in all, and those of the index among them.
+  public var bytesWritten: Int
+  public var indexBytes: Int
+  /// Whether the whole index was written, or what had changed.
+  public var isWhole: Bool
+  public var duration_ns: UInt64
+}
+
+/// A page, as `Store.forEachPage` tells it.
+public struct PageSummary: Sendable, Hashable {
+  public var handle: Handle
+  /// The owner's own.
+  public var tag: UInt64
+  public var kind: PageKind
+}
+
+/// What a store's session says of itself.
+public struct SessionSummary: Sendable, Hashable {
+  public var name: String
+  public var attributes: [String: String]
+  public var isOnce: Bool
+  /// The last checkpoint that completed; 0 when there was none.
+  public var sequence: UInt64
+  /// Bytes of the session's tier that only the last checkpoint needs: the next one frees them.
+  public var bytesHeld: Int
+}

@@ -1,0 +1,358 @@
+// SPDX-License-Identifier: Apache-2.0
+import CStowageSystem
+import CStowageTier
+import Glibc
+
+/// One checkpoint, from its beginning to the root that makes it hold. docs/architecture.md tells how and why.
+///
+/// 1. Pages in RAM get copies in the session's tier, while they are used.
+/// 2. Frames above that tier come down to it.
+/// 3. If the whole index is to be written: record after record as each is at that moment, its change mark cleared.
+/// 4. The cut: puts are held, the last few pages get their copies, and under the lock the records of all that is marked
+///    are taken down and the marks cleared. With what step 3 wrote they are the index as it is at this instant.
+/// 5. They are written, everything is synced, and the root is replaced.
+///
+/// An error before 5 is over leaves the last checkpoint as it is.
+struct CheckpointRun {
+  let engine: Engine
+  let keeper: SessionKeeper
+  let session: SessionTables
+  let isLast: Bool
+
+  private var saver: PageSaver
+  private var root = SessionRoot()
+  private var isWhole = false
+  private var indexBytes = 0
+  /// Slots of the new index: what later deltas leave as it is, and the rest.
+  private var newKept: [UInt32] = []
+  private var newHead: [UInt32] = []
+  private var delta = ByteWriter()
+  private var isCut = false
+
+  /// Marked pages without copies of which the cut itself takes care.
+  private static let leftForCut = 512
+
+  /// - Parameter isLast: nothing is to be given out any more when it holds.
+  init(_ engine: Engine, _ keeper: SessionKeeper, _ session: SessionTables, isLast: Bool) {
+    self.engine = engine
+    self.keeper = keeper
+    self.session = session
+    self.isLast = isLast
+    saver = PageSaver(engine, session, keeper.context, keeper.space)
+  }
+
+  private var port: BackingPort { engine.ports[session.level].unsafelyUnwrapped }
+  private var tierName: String { engine.plan.levels[session.level].name }
+
+  mutating func run() throws(StoreError) -> CheckpointReport {
+    let began = engine.environment.now()
+    let states = try engine.savedStates()
+    if keeper.root == nil { keeper.root = try engine.readRoot() }
+    engine.lock.withLock { engine.state.pointee.passesToSession = true }
+    defer { engine.lock.withLock { engine.state.pointee.passesToSession = false } }
+    do throws(StoreError) {
+      try savePages()
+      isWhole = choosesWhole()
+      if isWhole { try writeWhole() }
+      try cut(states)
+      try writeRest(states)
+      try commit()
+    } catch {
+      abandon()
+      throw error
+    }
+    return CheckpointReport(
+      sequence: root.sequence, pages: Int(root.livePages), pagesWritten: saver.saved,
+      bytesWritten: saver.bytesWritten + indexBytes, indexBytes: indexBytes, isWhole: isWhole,
+      duration_ns: engine.environment.now() &- began)
+  }
+
+  /// Until few are left: while pages are put fast, each pass is shorter than the one before.
+  private mutating func savePages() throws(StoreError) {
+    for _ in 0..<8 {
+      let before = saver.saved
+      try saver.pass()
+      if saver.saved - before <= Self.leftForCut { break }
+    }
+    try engine.sendFramesDown(to: session.level)
+  }
+
+  /// A delta, as long as all of them are short beside the index; at a suspend too, as resuming reads them all.
+  private func choosesWhole() -> Bool {
+    guard !keeper.needsWhole, let last = keeper.last else { return true }
+    guard last.deltas.count < SessionRoot.deltasMax(sidecars: engine.frames.sidecarLength) else { return true }
+    let size = engine.lock.withLock { () -> Int in
+      session.pageChanges.count(below: engine.pages.table.count) * 24
+        + session.frameChanges.count(below: engine.frames.count) * 80
+    }
+    let most = isLast ? min(keeper.wholeBytes / 8, 262_144) : keeper.wholeBytes / 8
+    return keeper.deltaBytes + size > most + 65536
+  }
+
+  // MARK: The whole index
+
+  private mutating func writeWhole() throws(StoreError) {
+    keeper.needsWhole = true
+    let pageCount = engine.lock.withLock { engine.pages.table.count }
+    root.pages = try stream(isKept: true) { engine, session, writer throws(StoreError) in
+      var bytes = ByteWriter()
+      for first in stride(from: 0, to: pageCount, by: 512) {
+        bytes.removeAll()
+        engine.lock.withLock {
+          for index in first..<min(first + 512, pageCount) {
+            if engine.putPageRecord(UInt32(index), session, &bytes) { session.pageChanges.clear(UInt32(index)) }
+          }
+        }
+        try writer.put(bytes.bytes)
+      }
+    }
+    let frameCount = engine.lock.withLock { engine.frames.count }
+    root.frames = try stream(isKept: true) { engine, session, writer throws(StoreError) in
+      var bytes = ByteWriter()
+      for first in stride(from: 0, to: frameCount, by: 256) {
+        bytes.removeAll()
+        engine.lock.withLock {
+          for frame in first..<min(first + 256, frameCount) {
+            let isThere = engine.putFrameRecord(FrameIndex(frame), session, &bytes)
+            if isThere { session.frameChanges.clear(FrameIndex(frame)) }
+          }
+        }
+        try writer.put(bytes.bytes)
+      }
+    }
+    // After the frames: what a frame has that was not marked since its record was written does not change any more.
+    let placeCount = engine.lock.withLock { engine.frames.placeCount }
+    root.places = try stream(isKept: true) { engine, _, writer throws(StoreError) in
+      var bytes = ByteWriter()
+      for first in stride(from: 0, to: placeCount, by: 1024) {
+        bytes.removeAll()
+        let count = min(1024, placeCount - first)
+        engine.lock.withLock {
+          bytes.put(
+            raw: engine.frames.placeBase + first * IndexRecords.placeBytes, count * IndexRecords.placeBytes)
+        }
+        try writer.put(bytes.bytes)
+      }
+    }
+    root.placeCount = UInt64(placeCount)
+    root.pageCount = UInt64(pageCount)
+    root.frameCount = UInt64(frameCount)
+  }
+
+  /// Writes a stream through the mandatory transforms (or in the clear), and notes its slots.
+  private mutating func stream(
+    isKept: Bool, isClear: Bool = false,
+    _ body: (Engine, SessionTables, inout StreamWriter) throws(StoreError) -> Void
+  ) throws(StoreError) -> StreamPlace {
+    var route = engine.sessionRoute(session, codec: Int(FrameRecord.rawCodec))
+    if isClear { route.transforms = 0 }
+    var writer = try StreamWriter(engine, keeper.context, keeper.space, route)
+    defer {
+      if isKept { newKept += writer.slots } else { newHead += writer.slots }
+      indexBytes += writer.slots.count * engine.pageSize
+    }
+    do throws(StoreError) {
+      try body(engine, session, &writer)
+      return try writer.finish()
+    } catch {
+      writer.abandon()
+      throw error
+    }
+  }
+
+  // MARK: The cut
+
+  private mutating func cut(_ states: [SessionHead.Opening?]) throws(StoreError) {
+    let estimate = engine.lock.withLock {
+      session.pageChanges.count(below: engine.pages.table.count) * 32
+        + session.frameChanges.count(below: engine.frames.count) * 128
+    }
+    delta.reserve(estimate + 65536)
+    defer { letPutsGo() }
+    for _ in 0..<64 {
+      engine.lock.withLock { engine.state.pointee.holdsPuts = true }
+      try saver.pass()
+      if engine.lock.withLock({ takeDown() }) {
+        isCut = true
+        return
+      }
+      try engine.sendFramesDown(to: session.level)
+    }
+    throw .timedOut("the checkpoint found no moment to make its cut: too many pages moved meanwhile")
+  }
+
+  private func letPutsGo() {
+    // At a suspend who stopped everything lets it go.
+    guard !isLast else { return }
+    engine.lock.withLock { engine.state.pointee.holdsPuts = false }
+    engine.space.notify()
+  }
+
+  /// Under the lock: the records of everything that is marked. False when one cannot be written yet.
+  private mutating func takeDown() -> Bool {
+    delta.removeAll()
+    let (pageCount, frameCount) = (engine.pages.table.count, engine.frames.count)
+    delta.put(UInt64(pageCount))
+    delta.put(UInt64(frameCount))
+    delta.put(UInt32(session.pageChanges.count(below: pageCount)))
+    delta.put(UInt32(session.frameChanges.count(below: frameCount)))
+    var cursor = 0
+    while let index = session.pageChanges.next(from: cursor, below: pageCount) {
+      delta.put(index)
+      guard engine.putPageRecord(index, session, &delta) else { return false }
+      cursor = Int(index) + 1
+    }
+    cursor = 0
+    while let frame = session.frameChanges.next(from: cursor, below: frameCount) {
+      delta.put(frame)
+      // A frame in RAM holds nothing that is recorded; it is marked when it comes down.
+      _ = engine.putFrameRecord(frame, session, &delta)
+      let record = engine.frames.record(frame)
+      if isRecorded(record) {
+        delta.put(
+          raw: engine.frames.place(record, 0), Int(record.pointee.count) * IndexRecords.placeBytes)
+      }
+      cursor = Int(frame) + 1
+    }
+    clearMarks(pageCount, frameCount)
+    noteTables()
+    holdSlots()
+    engine.environment.atCut?(keeper.sequence + 1)
+    return true
+  }
+
+  private func isRecorded(_ record: UnsafeMutablePointer<FrameRecord>) -> Bool {
+    record.pointee.count > 0 && record.pointee.live > 0 && !record.pointee.isDiscardable
+      && Int(record.pointee.level) == session.level
+  }
+
+  private func clearMarks(_ pageCount: Int, _ frameCount: Int) {
+    var cursor = 0
+    while let index = session.pageChanges.next(from: cursor, below: pageCount) {
+      session.pageChanges.clear(index)
+      cursor = Int(index) + 1
+    }
+    cursor = 0
+    while let frame = session.frameChanges.next(from: cursor, below: frameCount) {
+      session.frameChanges.clear(frame)
+      cursor = Int(frame) + 1
+    }
+  }
+
+  private mutating func noteTables() {
+    root.livePages = UInt64(engine.pages.live - engine.state.pointee.discardablePages)
+    // A run that ends gives out nothing more, but ids for the index.
+    root.generationLimit = isLast ? engine.pages.nextLimit - 1023 : engine.pages.nextLimit
+    root.frameIDLimit = engine.state.pointee.nextFrameID + (isLast ? 1 << 24 : Engine.frameIDReserve)
+    root.chunkIDReserve = Engine.chunkIDReserve
+    headTiers = engine.headTiers()
+    (headCodecs, headSets) = engine.headEpochs(headTiers)
+  }
+
+  private var headTiers: [SessionHead.Tier] = []
+  private var headCodecs: [SessionHead.CodecRecord] = []
+  private var headSets: [SessionHead.SetRecord] = []
+
+  /// What the new index replaces is nobody's any more; the checkpoint under way needs all else that is in use.
+  private func holdSlots() {
+    keeper.needsWhole = true
+    for slot in keeper.headSlots + keeper.doubtfulSlots { port.slots.free(Int(slot)) }
+    keeper.headSlots = []
+    keeper.doubtfulSlots = []
+    if isWhole {
+      for slot in keeper.keptSlots { port.slots.free(Int(slot)) }
+      keeper.keptSlots = []
+    }
+    port.slots.beginHolding()
+  }
+
+  // MARK: The rest, and the root
+
+  private mutating func writeRest(_ states: [SessionHead.Opening?]) throws(StoreError) {
+    let bytes = delta.bytes
+    let place = try stream(isKept: true) { _, _, writer throws(StoreError) in try writer.put(bytes) }
+    if isWhole {
+      root.deltas = [place]
+    } else if let last = keeper.last {
+      (root.pages, root.frames, root.places) = (last.pages, last.frames, last.places)
+      (root.pageCount, root.frameCount, root.placeCount) = (last.pageCount, last.frameCount, last.placeCount)
+      root.deltas = last.deltas + [place]
+    }
+    var head = SessionHead()
+    head.name = keeper.configuration.name
+    head.attributes = keeper.configuration.attributes
+    head.time = UInt64(max(0, time(nil)))
+    head.tiers = headTiers
+    (head.codecs, head.sets) = (headCodecs, headSets)
+    var tail = ByteWriter()
+    for index in head.tiers.indices {
+      guard let opening = states[Int(head.tiers[index].level)] else { continue }
+      if head.tiers[index].isMandatory { head.tiers[index].secrets = opening }
+      tail.put(UInt8(index))
+      if !head.tiers[index].isMandatory { opening.put(&tail) } else { SessionHead.Opening().put(&tail) }
+    }
+    let (headBytes, tailBytes) = (head.encoded(), tail.bytes)
+    root.head = try stream(isKept: false, isClear: true) { _, _, writer throws(StoreError) in try writer.put(headBytes) }
+    root.tail = try stream(isKept: false) { _, _, writer throws(StoreError) in try writer.put(tailBytes) }
+    root.identity = keeper.identity
+    root.sequence = keeper.sequence + 1
+    root.flags = isLast ? [.suspended] : []
+    if keeper.configuration.isOnce { root.flags.insert(.once) }
+    if engine.pageSums != nil { root.flags.insert(.sums) }
+    root.pageSize = UInt32(engine.pageSize)
+    root.sidecarLength = UInt32(engine.frames.sidecarLength)
+    root.epochLimit = engine.nextEpoch
+  }
+
+  private mutating func commit() throws(StoreError) {
+    let synced = port.sync(keeper.context)
+    guard synced == STOWAGE_OK else {
+      throw .unavailable(tier: tierName, reason: "sync failed: \(port.lastFailure(synced))")
+    }
+    let new = root.encoded()
+    switch port.swapRoot(keeper.root ?? [], by: new) {
+    case STOWAGE_OK: complete(new)
+    case STOWAGE_GONE:
+      throw .unavailable(tier: tierName, reason: "its root was replaced by somebody else; the session is not this store's any more")
+    case let code:
+      doubt()
+      throw .unavailable(tier: tierName, reason: "the root could not be replaced: \(port.lastFailure(code))")
+    }
+  }
+
+  private func complete(_ new: [UInt8]) {
+    keeper.root = new
+    engine.lock.withLock { keeper.sequence = root.sequence }
+    keeper.deltaBytes = isWhole ? delta.bytes.count : keeper.deltaBytes + delta.bytes.count
+    if isWhole { keeper.wholeBytes = Int(root.pages.length + root.frames.length + root.places.length) }
+    keeper.last = root
+    keeper.keptSlots += newKept
+    keeper.headSlots = newHead
+    keeper.needsWhole = false
+    engine.lock.withLock {
+      port.slots.endHolding(completed: true)
+      if !isLast { engine.pages.setLimit(root.generationLimit) }
+      engine.noteLimits(keeper)
+    }
+    engine.work.notify()
+    engine.space.notify()
+  }
+
+  /// Either root may turn up after a crash: what either needs is kept.
+  private mutating func doubt() {
+    keeper.root = nil
+    keeper.doubtfulSlots += newKept + newHead
+    (newKept, newHead) = ([], [])
+    engine.lock.withLock { port.slots.endHolding(completed: false, keepsBoth: true) }
+    isCut = false
+  }
+
+  /// What was written for nothing is free; the last checkpoint keeps what it had.
+  private mutating func abandon() {
+    if isWhole || isCut { keeper.needsWhole = true }
+    engine.lock.withLock {
+      for slot in newKept + newHead { port.slots.free(Int(slot)) }
+      port.slots.endHolding(completed: false)
+    }
+  }
+}

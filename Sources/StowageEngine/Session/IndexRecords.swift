@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// The records of the index, and what they say. Numbers are little-endian; docs/session-format.md has the layout.
+///
+/// A page, 20 bytes (28 with end-to-end checksums):
+///
+///     generation (24 bits), kind (8 bits); tag (8 bytes); value (8 bytes)[; checksum (8 bytes)]
+///
+/// kind 0: no page, its entry has that generation next; 1: in the session's tier, value is frame * 256 + ordinal;
+/// 2: same-filled, value is the word.
+///
+/// A frame, 32 bytes and its sidecars; its places stand elsewhere:
+///
+///     id (8); slot (4); checksum (4); chunk id base in steps (4); first place (4); chunks (1), codec (1),
+///     transforms (1), zero (5)
+///
+/// With no chunks there is no frame of that number.
+struct IndexRecords {
+  static let free: UInt32 = 0
+  static let framed: UInt32 = 1
+  static let word: UInt32 = 2
+
+  static let frameBytes = 32
+  static let placeBytes = MemoryLayout<FramePlace>.stride
+  static func pageBytes(sums: Bool) -> Int { sums ? 28 : 20 }
+}
+
+/// Writing them. With the lock.
+extension Engine {
+  /// A page's record. False when there is none to be written yet: the page is persistent and nowhere in the session's tier;
+  /// then the record of no page is written, and another one has to follow.
+  @inline(__always) func putPageRecord(_ index: UInt32, _ session: SessionTables, _ writer: inout ByteWriter) -> Bool {
+    let entry = pages.entry(index).pointee
+    let place = entry.place
+    var generation = place.generation
+    var (kind, value) = (IndexRecords.free, UInt64(0))
+    var isComplete = true
+    switch place.state {
+    case .free: break
+    case _ where place.isDiscardable:
+      // Dropped when the session is resumed: its handle is stale then.
+      generation = generation < Place.generationMax ? generation + 1 : 0
+    case .word: (kind, value) = (IndexRecords.word, words.value(Int(place.value)))
+    case .pooled, .framed:
+      if let recorded = recordedPlace(index, session) {
+        (kind, value) = (IndexRecords.framed, recorded.value)
+      } else {
+        isComplete = false
+      }
+    }
+    writer.put(generation | kind << 24)
+    writer.put(kind == IndexRecords.free ? 0 : entry.tag)
+    writer.put(value)
+    if let pageSums { writer.put(pageSums.address(Int(index)).load(as: UInt64.self)) }
+    return isComplete
+  }
+
+  /// A frame's record. False when it is in RAM, or above the session's tier: then the record of no frame is written.
+  @inline(__always) func putFrameRecord(_ frame: FrameIndex, _ session: SessionTables, _ writer: inout ByteWriter) -> Bool {
+    let record = frames.record(frame)
+    let isThere = record.pointee.count > 0 && Int(record.pointee.level) == session.level && record.pointee.live > 0
+    guard isThere, !record.pointee.isDiscardable else {
+      for _ in 0..<IndexRecords.frameBytes + frames.sidecarLength { writer.put(UInt8(0)) }
+      return record.pointee.count == 0 || Int(record.pointee.level) == session.level
+    }
+    writer.put(record.pointee.id)
+    writer.put(record.pointee.position)
+    writer.put(record.pointee.checksum)
+    writer.put(record.pointee.baseSteps)
+    writer.put(record.pointee.places)
+    writer.put(record.pointee.count)
+    writer.put(record.pointee.codec)
+    writer.put(record.pointee.transforms)
+    for _ in 0..<5 { writer.put(UInt8(0)) }
+    writer.put(raw: frames.sidecars(frame), frames.sidecarLength)
+    return true
+  }
+}

@@ -1,0 +1,178 @@
+// SPDX-License-Identifier: Apache-2.0
+import CStowageTier
+
+/// Gives pages in RAM their copies in the session's tier: chunks are packed as they are, through the mandatory transforms.
+///
+/// Works like a reader: the pages go on being used meanwhile, and one that was changed has no copy then.
+struct PageSaver {
+  private let engine: Engine
+  private let session: SessionTables
+  private let context: Context
+  private let space: JobSpace
+  /// Pages that got a copy, and bytes written.
+  private(set) var saved = 0
+  private(set) var bytesWritten = 0
+
+  init(_ engine: Engine, _ session: SessionTables, _ context: Context, _ space: JobSpace) {
+    self.engine = engine
+    self.session = session
+    self.context = context
+    self.space = space
+  }
+
+  /// Goes once through all pages that have changed.
+  mutating func pass() throws(StoreError) {
+    // Chunks of two codecs do not share a frame: one codec after the other.
+    var codec: UInt8? = 0
+    while let current = codec {
+      codec = nil
+      var cursor = 0
+      while true {
+        let batch = gather(codec: current, from: &cursor, next: &codec)
+        defer { engine.endReading(context) }
+        guard batch > 0 else { break }
+        try save(verified(batch), codec: current)
+      }
+    }
+  }
+
+  /// Pages looked at in one section under the lock.
+  private static let sectionMax = 128
+
+  /// Collects chunks for a few segments' worth of frames; the reader's mark keeps them in place. `next` becomes the lowest
+  /// codec above `codec` that was seen.
+  private func gather(codec: UInt8, from cursor: inout Int, next: inout UInt8?) -> Int {
+    var count = 0
+    var bytes = 0
+    var isMarked = false
+    while count < JobSpace.itemsMax, bytes < engine.segmentSize * 3 {
+      engine.lock.lock()
+      if !isMarked { engine.beginReading(context) }
+      isMarked = true
+      var looked = 0
+      let end = engine.pages.table.count
+      while looked < Self.sectionMax, count < JobSpace.itemsMax, let index = session.pageChanges.next(from: cursor, below: end) {
+        looked += 1
+        cursor = Int(index) + 1
+        guard let item = item(of: index) else { continue }
+        if item.codec == codec {
+          space.items[count] = item
+          count += 1
+          bytes += Int(item.length)
+        } else if item.codec > codec {
+          next = min(next ?? item.codec, item.codec)
+        }
+      }
+      engine.lock.unlock()
+      if looked < Self.sectionMax, count < JobSpace.itemsMax { break }
+    }
+    return count
+  }
+
+  /// The chunk of a persistent page that is in RAM without a copy. With the lock.
+  private func item(of index: UInt32) -> Item? {
+    let place = engine.pages.entry(index).pointee.place
+    guard place.state == .pooled, !place.isDiscardable, session.copy(of: index).bits == 0 else { return nil }
+    let segment = place.segment
+    let head = engine.arena.head(segment)
+    let offset = Int(place.unit) << engine.unitShift
+    let header = engine.header(segment, offset).pointee
+    return Item(
+      owner: index, length: UInt32(engine.codec.length(header.lengthAndID)), place: place,
+      id: head.pointee.idBase + engine.codec.idOffset(header.lengthAndID),
+      address: UnsafeRawPointer(engine.arena.bytes(segment) + offset + ChunkHeader.byteCount),
+      checksum: header.checksum, bin: -1, codec: head.pointee.codec, target: Place(bits: 0))
+  }
+
+  /// Leaves damaged chunks out: their pages are unreadable.
+  private func verified(_ count: Int) -> Int {
+    var kept = 0
+    for index in 0..<count {
+      let item = space.items[index]
+      if item.codec > 0 {
+        let sum = engine.checksum(
+          item.address, Int(item.length), id: item.id, epoch: engine.epochs.codec(Int(item.codec)).epoch)
+        guard sum == item.checksum else {
+          engine.postponeUnreadable(item)
+          continue
+        }
+      }
+      space.items[kept] = item
+      kept += 1
+    }
+    return kept
+  }
+
+  private mutating func save(_ count: Int, codec: UInt8) throws(StoreError) {
+    guard count > 0 else { return }
+    let bins = engine.planBins(space, count)
+    let level = codec == 0 ? Int(FrameRecord.rawCodec) : Int(engine.epochs.codec(Int(codec)).level)
+    let route = engine.sessionRoute(session, codec: level)
+    guard let build = engine.lock.withLock({ engine.takeScratch(level: session.level) }) else {
+      throw .full("there is no memory to pack pages for the checkpoint")
+    }
+    defer { engine.lock.withLock { engine.giveScratch(build) } }
+    var bin = 0
+    while bin < bins {
+      let frames = min(engine.framesPerSegment, bins - bin)
+      engine.buildFrames(space, build, firstBin: bin, count: frames)
+      guard engine.transfer(context, space, frames, route, scratchPinned: build) else {
+        throw engine.writeFailure(session.level)
+      }
+      publish(frames, codec: codec == 0 ? FrameRecord.rawCodec : codec)
+      bytesWritten += frames * engine.pageSize
+      bin += frames
+    }
+  }
+
+  private mutating func publish(_ count: Int, codec: UInt8) {
+    var first = 0
+    while first < count {
+      let end = min(first + 8, count)
+      engine.lock.lock()
+      for index in first..<end { publishFrame(space.outgoing[index], index, codec: codec) }
+      engine.lock.unlock()
+      first = end
+    }
+  }
+
+  /// With the lock: pages that are where they were have their copies in this frame.
+  private mutating func publishFrame(_ sent: Outgoing, _ index: Int, codec: UInt8) {
+    let frames = engine.frames
+    guard FrameRecord.canName(sent.chunkBase), let frame = frames.allocate(chunks: sent.itemCount) else {
+      return engine.abandonRoom(sent, session.level)
+    }
+    let record = frames.record(frame)
+    engine.fillRecord(record, sent, target: session.level)
+    record.pointee.codec = codec
+    record.pointee.setChunkBase(sent.chunkBase)
+    engine.copySidecars(space, from: index, to: frame)
+    engine.occupyFrame(frame, record)
+    engine.noteFrame(frame)
+    for ordinal in 0..<sent.itemCount {
+      let item = space.items[Int(space.sorted[sent.firstItem + ordinal])]
+      frames.place(record, ordinal).pointee = FramePlace(
+        owner: item.owner,
+        lengthAndID: engine.codec.pack(length: Int(item.length), idOffset: item.id - sent.chunkBase))
+      guard engine.pages.entry(item.owner).pointee.place == item.place, session.copy(of: item.owner).bits == 0 else {
+        continue
+      }
+      session.setCopy(of: item.owner, Place.framed(frame, ordinal: ordinal, discardable: false))
+      record.pointee.live += 1
+      saved += 1
+    }
+    if engine.isSparse(record) { engine.levels[session.level].sparseFrames += 1 }
+    if record.pointee.live == 0 { engine.endFrame(frame) }
+  }
+}
+
+extension Engine {
+  /// Ends a page that was found damaged, if it is still there; its destructor is called on an engine thread.
+  func postponeUnreadable(_ item: Item) {
+    lock.lock()
+    guard pages.entry(item.owner).pointee.place == item.place else { return lock.unlock() }
+    let dropped = dropPage(item.owner, .unreadable)
+    lock.unlock()
+    postpone(dropped)
+  }
+}

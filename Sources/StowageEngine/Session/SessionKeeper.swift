@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: Apache-2.0
+import Synchronization
+
+/// What a store knows of its session's checkpoints, and what it takes to make one. Everything but `gate` belongs to who
+/// holds that, or opens the store.
+final class SessionKeeper: @unchecked Sendable {
+  let configuration: SessionConfiguration
+  /// One checkpoint at a time.
+  let gate = FutexLock()
+  /// The context and tables of that work.
+  let context: Context
+  let space: JobSpace
+
+  /// The root as the tier has it; nil when a failed swap left that open.
+  var root: [UInt8]? = []
+  /// Of the last checkpoint that completed.
+  var last: SessionRoot?
+  var identity: (UInt64, UInt64) = (0, 0)
+  /// Changed by who holds the gate, with the engine's lock too.
+  var sequence: UInt64 = 0
+  /// The next checkpoint writes the whole index: there is none yet, or an attempt failed half way.
+  var needsWhole = true
+  /// Bytes of the whole index, and of the deltas since.
+  var wholeBytes = 0
+  var deltaBytes = 0
+  /// Slots of the index: of what a delta leaves as it is, and of what every checkpoint writes anew.
+  var keptSlots: [UInt32] = []
+  var headSlots: [UInt32] = []
+  /// Slots of an index of which it is not known whether it holds.
+  var doubtfulSlots: [UInt32] = []
+  /// Tiers of the session that are not in the chain any more keep what opens them.
+  var lostTiers: [SessionHead.Tier] = []
+  /// Set when slots ran out, or ids soon will: a checkpoint is to be made on the session's own thread.
+  let isWanted = Atomic(false)
+  let wanted = Event()
+  var thread: EngineThread?
+  /// A checkpoint for want of room failed, or freed nothing: not again before then. Guarded by the engine's lock.
+  var restUntil: UInt64 = 0
+  /// From these ids on, a checkpoint is made that sets limits anew. Guarded by the engine's lock.
+  var idLimits: (frames: UInt64, chunks: [UInt64])?
+
+  init(_ configuration: SessionConfiguration, _ context: Context, _ space: JobSpace) {
+    self.configuration = configuration
+    self.context = context
+    self.space = space
+  }
+
+  deinit {
+    gate.deallocate()
+    wanted.deallocate()
+    space.unmap()
+  }
+}
+
+extension Engine {
+  /// Ids of frames, and of each level's chunks, that a run may give out between two roots: as many as it could write in
+  /// hours. A checkpoint is made before half of them are used.
+  static let frameIDReserve: UInt64 = 1 << 34
+  static let chunkIDReserve: UInt64 = 1 << 33
+
+  /// The transforms that everything passes on its way to the session's tier.
+  var mandatoryTransforms: UInt8 {
+    var mask: UInt8 = 0
+    for index in 0..<levelCount where plan.levels[index].isMandatory && plan.levels[index].role == .frame {
+      mask |= plan.levels[index].transformBit
+    }
+    return mask
+  }
+
+  /// Straight to the session's tier.
+  func sessionRoute(_ session: SessionTables, codec: Int) -> Route {
+    var route = Route(target: session.level, isFrames: true)
+    route.transforms = mandatoryTransforms
+    route.codec = codec
+    return route
+  }
+}

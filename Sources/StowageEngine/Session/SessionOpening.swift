@@ -1,0 +1,290 @@
+// SPDX-License-Identifier: Apache-2.0
+import CStowageTier
+
+/// A session that is being resumed: what is known of it before its pages are.
+struct SessionImage {
+  var root: SessionRoot
+  var head: SessionHead
+  /// By number among the head's tiers: the level that the tier has now.
+  var levels: [Int?]
+  /// Slots of head and tail.
+  var slots: [UInt32]
+}
+
+/// Opening the tiers of a store with a session.
+extension Engine {
+  /// The session's tier first, as it tells which epochs the others begin with.
+  func openTiers(_ session: SessionTables, _ keeper: SessionKeeper) throws(StoreError) -> SessionImage? {
+    try openTier(at: session.level - 1, epoch: UInt32(session.level))
+    try prepare(keeper.context, level: session.level)
+    let root = try readRoot()
+    keeper.root = root
+    switch keeper.configuration.start {
+    case .create(let isReplacing):
+      try beginSession(root, keeper, session, isReplacing: isReplacing)
+      for (index, tier) in chain.enumerated() where tier != nil && index + 1 != session.level {
+        try openTier(at: index, epoch: UInt32(index + 1))
+      }
+      try refuseSessions()
+      return nil
+    case .resume(let isForced):
+      return try openTiers(of: try image(root, keeper, session, isForced: isForced), keeper, session)
+    }
+  }
+
+  private func prepare(_ context: Context, level: Int) throws(StoreError) {
+    guard let tier = calls[level] else { return }
+    do throws(ContextFailure) {
+      try context.pointee.prepare(level, tier, use: UInt32(STOWAGE_CONTEXT_ENCODE | STOWAGE_CONTEXT_DECODE))
+    } catch {
+      throw .configuration("tier '\(plan.levels[level].name)' cannot be used: \(error.reason)")
+    }
+  }
+
+  /// A new session: what the tier held is given up at once, as its slots are about to be written.
+  private func beginSession(
+    _ root: [UInt8], _ keeper: SessionKeeper, _ session: SessionTables, isReplacing: Bool
+  ) throws(StoreError) {
+    keeper.identity = (environment.random(), environment.random())
+    guard !root.isEmpty else { return }
+    let name = plan.levels[session.level].name
+    let known = try? SessionRoot(decoding: root)
+    guard isReplacing || known?.sequence == 0 else {
+      let whose = known.map { "a session of \($0.livePages) pages" } ?? "something that is not a session of this version"
+      throw .session(.exists, "'\(name)' holds \(whose) already; resume that, or have it replaced")
+    }
+    var empty = SessionRoot()
+    empty.identity = keeper.identity
+    empty.pageSize = UInt32(pageSize)
+    let new = empty.encoded()
+    guard let port = ports[session.level] else { return }
+    let result = port.swapRoot(root, by: new)
+    guard result == STOWAGE_OK else {
+      throw .unavailable(tier: name, reason: "its root cannot be replaced: \(port.lastFailure(result))")
+    }
+    keeper.root = new
+  }
+
+  /// A backing that holds a session is not written over by a store that does not go on with it.
+  func refuseSessions() throws(StoreError) {
+    for level in 1..<max(levelCount, 1) where level != session?.level {
+      guard let port = ports[level], calls[level]?.backing?.root_read != nil else { continue }
+      let answer = port.readRoot()
+      guard answer.code == STOWAGE_OK, !answer.root.isEmpty else { continue }
+      if let root = try? SessionRoot(decoding: answer.root), root.sequence == 0 { continue }
+      throw .session(
+        .exists,
+        "'\(plan.levels[level].name)' holds a session, which this store would write over; resume it, or erase it first")
+    }
+  }
+
+  // MARK: Resuming
+
+  private func image(
+    _ bytes: [UInt8], _ keeper: SessionKeeper, _ session: SessionTables, isForced: Bool
+  ) throws(StoreError) -> SessionImage {
+    let name = plan.levels[session.level].name
+    guard !bytes.isEmpty else { throw .session(.none, "'\(name)' holds no session: no checkpoint was ever completed") }
+    let root: SessionRoot
+    do throws(RootFault) { root = try SessionRoot(decoding: bytes) } catch {
+      throw .session(.damaged, "the session in '\(name)' \(error.reason)")
+    }
+    guard root.sequence > 0 else { throw .session(.none, "'\(name)' holds no session: it was begun, but no checkpoint was completed") }
+    guard Int(root.pageSize) == pageSize else {
+      throw .session(.foreign, "the session in '\(name)' has pages of \(root.pageSize) bytes, this store has \(pageSize)")
+    }
+    guard root.flags.contains(.sums) == (pageSums != nil) else {
+      throw .session(
+        .foreign,
+        "the session in '\(name)' was kept \(pageSums == nil ? "with" : "without") end-to-end checksums; open the store \(pageSums == nil ? "with" : "without") them too")
+    }
+    guard Int(root.sidecarLength) == frames.sidecarLength else {
+      throw .session(
+        .tier,
+        "the session in '\(name)' has \(root.sidecarLength) bytes beside each frame, this chain would have \(frames.sidecarLength): its ciphers are not those that wrote it")
+    }
+    var reader = StreamReader(self, keeper.context, level: session.level)
+    let head: SessionHead
+    do throws(StreamFault) {
+      let bytes = try reader.read(root.head)
+      guard let decoded = try? SessionHead(decoding: bytes) else {
+        throw .damaged(slot: root.head.top.slot, "it is not a session's head")
+      }
+      head = decoded
+    } catch {
+      throw sessionError(error, session)
+    }
+    try check(head, root, keeper, isForced: isForced)
+    keeper.last = root
+    keeper.identity = root.identity
+    keeper.sequence = root.sequence
+    let levels = head.tiers.map { tier in
+      chain.firstIndex { $0?.name == tier.name && $0?.table.name == tier.plugin }.map { $0 + 1 }
+    }
+    return SessionImage(root: root, head: head, levels: levels, slots: reader.slots)
+  }
+
+  /// What reading the index failed with, for people.
+  func sessionError(_ fault: StreamFault, _ session: SessionTables) -> StoreError {
+    switch fault {
+    case .damaged(let slot, let reason):
+      .session(
+        .damaged, "the session in '\(plan.levels[session.level].name)' is damaged: slot \(slot) of its index: \(reason)")
+    case .unavailable(let level, let reason): .unavailable(tier: plan.levels[level].name, reason: reason)
+    }
+  }
+
+  private func check(
+    _ head: SessionHead, _ root: SessionRoot, _ keeper: SessionKeeper, isForced: Bool
+  ) throws(StoreError) {
+    guard !isForced else { return }
+    let own = keeper.configuration
+    guard head.name == own.name else {
+      throw .session(.foreign, "the session is named '\(head.name)', not '\(own.name)'; give that name, or force it")
+    }
+    for key in Set(head.attributes.keys).union(own.attributes.keys).sorted()
+    where head.attributes[key] != own.attributes[key] {
+      func said(_ value: String?) -> String { value.map { "'\($0)'" } ?? "not given" }
+      throw .session(
+        .foreign,
+        "the session '\(head.name)' was kept with \(key) \(said(head.attributes[key])), now it is \(said(own.attributes[key])); force it if they fit all the same")
+    }
+    guard !root.flags.contains(.used) else {
+      throw .session(
+        .used, "the session '\(head.name)' was to be resumed once, and was: what it belongs to has moved on since; force it to have it again")
+    }
+  }
+
+  /// Opens the tiers with what they need to decode what the session holds: mandatory ones first, as what the others need
+  /// went through them.
+  private func openTiers(
+    of found: SessionImage, _ keeper: SessionKeeper, _ session: SessionTables
+  ) throws(StoreError) -> SessionImage {
+    var image = found
+    nextEpoch = image.root.epochLimit
+    placeCodecs(image)
+    for (number, tier) in image.head.tiers.enumerated() where tier.isMandatory {
+      guard let level = image.levels[number] else { throw missing(tier) }
+      try openTier(at: level - 1, continuing: tier, tier.secrets)
+      try prepare(keeper.context, level: level)
+    }
+    try placeSets(image)
+    var reader = StreamReader(self, keeper.context, level: session.level)
+    let tail: [UInt8]
+    do throws(StreamFault) { tail = try reader.read(image.root.tail) } catch { throw sessionError(error, session) }
+    image.slots += reader.slots
+    var openings: [Int: SessionHead.Opening] = [:]
+    var bytes = ByteReader(tail)
+    do throws(ByteShortage) {
+      while bytes.left > 0 {
+        let number = Int(try bytes.number(UInt8.self))
+        openings[number] = try SessionHead.Opening(&bytes)
+      }
+    } catch {
+      throw sessionError(.damaged(slot: image.root.tail.top.slot, "it ends too early"), session)
+    }
+    for (index, tier) in chain.enumerated() where tier != nil && instances[index] == nil {
+      let number = image.levels.firstIndex(of: index + 1)
+      try openTier(
+        at: index, continuing: number.map { image.head.tiers[$0] }, number.flatMap { openings[$0] } ?? .init())
+    }
+    try refuseSessions()
+    return image
+  }
+
+  func missing(_ tier: SessionHead.Tier) -> StoreError {
+    .session(
+      .tier,
+      "the session was written with tier '\(tier.name)' (plug-in \(tier.plugin) \(tier.version)), which is not in this chain; add it")
+  }
+
+  /// A tier that has no state and the options that it had encodes on as it did; any other one begins an epoch.
+  private func openTier(
+    at place: Int, continuing old: SessionHead.Tier?, _ opening: SessionHead.Opening
+  ) throws(StoreError) {
+    guard let tier = chain[place] else { return }
+    let level = place + 1
+    let isSame = old != nil && !opening.hasState && opening.options == textOptions(of: tier)
+      && tier.table.descriptor.pointee.state_save == nil && old?.version == tier.table.version
+    let epoch: UInt32
+    if isSame, let old {
+      epoch = old.epoch
+    } else {
+      epoch = nextEpoch
+      nextEpoch += 1
+    }
+    if plan.levels[level].role == .page { try chooseCodec(level, old, epoch) }
+    try openTier(at: place, epoch: epoch, state: opening.hasState ? opening.state : nil)
+  }
+
+  /// Options that were given and are no secrets.
+  func textOptions(of tier: ChainTier) -> [String: String] {
+    var texts: [String: String] = [:]
+    for option in tier.table.options where !option.isSecret {
+      switch tier.options[option.key] {
+      case .number(let number): texts[option.key] = String(number)
+      case .text(let text): texts[option.key] = text
+      case nil: break
+      }
+    }
+    return texts
+  }
+
+  // MARK: Numbers
+
+  /// What the session's numbers of codecs stand for in this chain. A codec whose tier is missing has no level: a frame that
+  /// needs it is refused later.
+  private func placeCodecs(_ image: SessionImage) {
+    for index in 1..<EpochTable.codecsMax { epochs.setCodec(index, Codec()) }
+    for codec in image.head.codecs {
+      guard let level = image.levels[Int(codec.tier)] else { continue }
+      epochs.setCodec(Int(codec.number), Codec(level: UInt8(level), space: codec.space, epoch: codec.epoch))
+    }
+    for (number, tier) in image.head.tiers.enumerated() {
+      guard let level = image.levels[number] else { continue }
+      let skipped = image.root.flags.contains(.suspended) ? 0 : image.root.chunkIDReserve
+      levels[level].nextID = tier.nextID + skipped
+    }
+  }
+
+  /// The number of what a level encodes with in this run: one of the session's, or a new one.
+  private func chooseCodec(_ level: Int, _ old: SessionHead.Tier?, _ epoch: UInt32) throws(StoreError) {
+    let all = (1..<EpochTable.codecsMax).map { (number: $0, codec: epochs.codec($0)) }
+    if old == nil {
+      // Ids in a space of their own.
+      let used = Set(all.filter { $0.codec.level > 0 }.map(\.codec.space))
+      guard let space = (1...255).first(where: { !used.contains(UInt8($0)) }) else { throw noNumbers() }
+      levels[level].nextID = UInt64(space) << 56 | 1
+    }
+    let space = UInt8(levels[level].nextID >> 56)
+    let wanted = Codec(level: UInt8(level), space: space, epoch: epoch)
+    guard let number = all.first(where: { $0.codec == wanted })?.number ?? all.first(where: { $0.codec.level == 0 })?.number
+    else { throw noNumbers() }
+    levels[level].codec = UInt8(number)
+    epochs.setCodec(number, wanted)
+  }
+
+  private func noNumbers() -> StoreError {
+    .session(.tier, "the session has been resumed with other tiers too often for its numbers; take its pages over to a new one")
+  }
+
+  /// What the session's numbers of transform sets stand for in this chain.
+  private func placeSets(_ image: SessionImage) throws(StoreError) {
+    for record in image.head.sets {
+      var set = TransformSet()
+      for member in record.members {
+        let tier = image.head.tiers[Int(member.tier)]
+        guard let level = image.levels[Int(member.tier)], plan.levels[level].role == .frame else { throw missing(tier) }
+        guard plan.levels[level].sidecarOffset == Int(tier.sidecarOffset),
+          plan.levels[level].sidecarLength == Int(tier.sidecarLength)
+        else {
+          throw .session(
+            .tier, "tier '\(tier.name)' keeps its bytes beside each frame elsewhere than when the session was written; put the ciphers in the order that they had")
+        }
+        set.set(plan.levels[level].transformBit, epoch: member.epoch)
+      }
+      set.sum = record.sum
+      guard epochs.restore(set, as: record.number) else { throw noNumbers() }
+    }
+  }
+}

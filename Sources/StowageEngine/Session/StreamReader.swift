@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: Apache-2.0
+import CStowageTier
+
+/// Why a stream could not be read.
+enum StreamFault: Error {
+  /// It is not what was written: which slot, and what is wrong with it.
+  case damaged(slot: UInt32, String)
+  /// The tier at that level cannot give it now.
+  case unavailable(level: Int, String)
+}
+
+/// Reads what a `StreamWriter` wrote, and notes which slots that has.
+struct StreamReader {
+  let engine: Engine
+  let context: Context
+  let level: Int
+  private(set) var slots: [UInt32] = []
+
+  init(_ engine: Engine, _ context: Context, level: Int) {
+    self.engine = engine
+    self.context = context
+    self.level = level
+  }
+
+  /// As deep as no stream is.
+  private static let depthMax = 8
+
+  /// All bytes of a stream.
+  mutating func read(_ place: StreamPlace) throws(StreamFault) -> [UInt8] {
+    guard !place.isEmpty else { return [] }
+    guard place.depth <= Self.depthMax, place.length <= UInt64(engine.ports[level]?.slots.total ?? 0) * UInt64(size) else {
+      throw .damaged(slot: place.top.slot, "its length of \(place.length) bytes is impossible")
+    }
+    return try read([place.top], depth: Int(place.depth), length: Int(place.length), transforms: place.transforms)
+  }
+
+  private var size: Int { engine.pageSize }
+  private var placeBytes: Int { PagePlace.byteCount(sidecars: engine.frames.sidecarLength) }
+
+  /// `pages` hold a stream of places, `depth` times over, and at last the stream of `length` bytes.
+  private mutating func read(_ pages: [PagePlace], depth: Int, length: Int, transforms: UInt8) throws(StreamFault) -> [UInt8] {
+    var pages = pages
+    for level in stride(from: depth, to: 0, by: -1) {
+      // How many pages the stream below has.
+      var count = (length + size - 1) / size
+      for _ in 1..<level { count = (count * placeBytes + size - 1) / size }
+      let bytes = try read(pages, count * placeBytes, transforms)
+      var reader = ByteReader(bytes)
+      var below: [PagePlace] = []
+      below.reserveCapacity(count)
+      do throws(ByteShortage) {
+        for _ in 0..<count { below.append(try PagePlace(&reader, sidecars: engine.frames.sidecarLength)) }
+      } catch {
+        throw .damaged(slot: pages.first?.slot ?? 0, "it is too short")
+      }
+      pages = below
+    }
+    return try read(pages, length, transforms)
+  }
+
+  /// The bytes of pages, neighbours read together.
+  private mutating func read(_ pages: [PagePlace], _ length: Int, _ transforms: UInt8) throws(StreamFault) -> [UInt8] {
+    guard length <= pages.count * size else {
+      throw .damaged(slot: pages.first?.slot ?? 0, "it has fewer pages than its length needs")
+    }
+    slots += pages.map(\.slot)
+    var bytes: [UInt8] = []
+    bytes.reserveCapacity(pages.count * size)
+    var first = 0
+    while first < pages.count {
+      var count = 1
+      while first + count < pages.count, count < engine.framesPerSegment,
+        pages[first + count].slot == pages[first].slot &+ UInt32(count)
+      {
+        count += 1
+      }
+      try readRun(pages[first..<first + count], transforms, &bytes)
+      first += count
+    }
+    bytes.removeLast(bytes.count - length)
+    return bytes
+  }
+
+  /// Reads neighbouring pages; damage, whoever finds it, is looked at once more.
+  private func readRun(_ pages: ArraySlice<PagePlace>, _ transforms: UInt8, _ bytes: inout [UInt8]) throws(StreamFault) {
+    let before = bytes.count
+    do throws(StreamFault) {
+      try readRunOnce(pages, transforms, &bytes)
+    } catch {
+      guard case .damaged = error else { throw error }
+      bytes.removeLast(bytes.count - before)
+      try readRunOnce(pages, transforms, &bytes)
+    }
+  }
+
+  private func readRunOnce(
+    _ pages: ArraySlice<PagePlace>, _ transforms: UInt8, _ bytes: inout [UInt8]
+  ) throws(StreamFault) {
+    guard let port = engine.ports[level] else { return }
+    guard let holder = engine.lock.withLock({ engine.takeScratch(level: level) }) else {
+      throw .unavailable(level: level, "there is no memory to read the session's index with")
+    }
+    defer { engine.lock.withLock { engine.giveScratch(holder) } }
+    let first = pages.startIndex
+    for page in pages where Int(page.slot) >= port.slots.total {
+      throw .damaged(slot: page.slot, "there is no such slot")
+    }
+    let result = port.readRun(
+      context, slot: UInt64(pages[first].slot), count: pages.count, ids: { pages[first + $0].id },
+      into: engine.arena.bytes(holder), holder: holder,
+      pin: { segment in engine.lock.withLock { engine.arena.head(segment).pointee.pins += 1 } })
+    guard result == STOWAGE_OK else {
+      let said = port.lastFailure(result)
+      if TierResult.isDamage(result) { throw .damaged(slot: pages[first].slot, said) }
+      throw .unavailable(level: level, said)
+    }
+    for index in pages.indices {
+      let address = UnsafeRawPointer(engine.arena.bytes(holder)) + (index - first) * size
+      try open(pages[index], address, transforms)
+      bytes.append(contentsOf: UnsafeRawBufferPointer(start: context.pointee.pageA, count: size))
+    }
+  }
+
+  /// Checks a page and decodes it to the context's `pageA`.
+  private func open(_ page: PagePlace, _ address: UnsafeRawPointer, _ transforms: UInt8) throws(StreamFault) {
+    let set = engine.epochs.set(transforms)
+    guard engine.checksum(address, size, id: page.id, epoch: set.sum) == page.checksum else {
+      throw .damaged(slot: page.slot, "its checksum does not match what was stored")
+    }
+    var record = FrameRecord()
+    record.id = page.id
+    record.transforms = transforms
+    var view = Engine.FrameView(
+      record: record, frame: .max, sidecars: InlineArray(repeating: 0), offset: 0, length: size, id: page.id,
+      discardable: false)
+    view.isMetadata = true
+    for (index, byte) in page.sidecars.enumerated() { view.sidecars[index] = byte }
+    let (result, failed) = engine.undoTransforms(context, view, set, address)
+    guard result != STOWAGE_OK else { return }
+    let said = engine.tierMessage(result)
+    if TierResult.isDamage(result) { throw .damaged(slot: page.slot, "'\(engine.plan.levels[failed].name)': \(said)") }
+    throw .unavailable(level: failed, said)
+  }
+}

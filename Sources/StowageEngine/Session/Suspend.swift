@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: Apache-2.0
+import CStowageSystem
+import Synchronization
+
+/// Checkpoints and the end of a store whose session is kept.
+extension Engine {
+  func checkpoint() throws(StoreError) -> CheckpointReport {
+    let (keeper, session) = try guardSession("a checkpoint")
+    keeper.gate.lock()
+    defer { keeper.gate.unlock() }
+    return try checkpoint(keeper, session, isLast: false)
+  }
+
+  private func guardSession(_ what: String) throws(StoreError) -> (SessionKeeper, SessionTables) {
+    guard let keeper, let session else {
+      throw .unsupported("\(what) needs a store with a session; open it with one")
+    }
+    guard stowage_thread_owner() != identity else {
+      throw .unsupported("\(what) cannot be made from a destructor: it waits for the thread that runs it")
+    }
+    return (keeper, session)
+  }
+
+  /// With the gate.
+  private func checkpoint(_ keeper: SessionKeeper, _ session: SessionTables, isLast: Bool) throws(StoreError)
+    -> CheckpointReport
+  {
+    guard !lock.withLock({ state.pointee.isClosing }) else { throw .closed }
+    while !keeper.context.pointee.held.compareExchange(expected: 0, desired: 1, ordering: .acquiring).exchanged {
+      stowage_pause()
+    }
+    defer { keeper.context.pointee.held.store(0, ordering: .releasing) }
+    var run = CheckpointRun(self, keeper, session, isLast: isLast)
+    return try run.run()
+  }
+
+  /// A checkpoint while everything goes on, then a short one while nothing does; with that the store ends.
+  func suspend() throws(StoreError) -> CheckpointReport {
+    let (keeper, session) = try guardSession("a suspend")
+    keeper.gate.lock()
+    var isHeld = true
+    defer { if isHeld { keeper.gate.unlock() } }
+    var report = try checkpoint(keeper, session, isLast: false)
+    let last = try stopped { () throws(StoreError) in
+      let last = try checkpoint(keeper, session, isLast: true)
+      // Those who wait find it closed: what they would change now would be lost.
+      lock.withLock {
+        state.pointee.isSuspended = true
+        state.pointee.isClosing = true
+      }
+      return last
+    }
+    report.sequence = last.sequence
+    report.pages = last.pages
+    report.pagesWritten += last.pagesWritten
+    report.bytesWritten += last.bytesWritten
+    report.indexBytes += last.indexBytes
+    report.duration_ns += last.duration_ns
+    keeper.gate.unlock()
+    isHeld = false
+    finishClosing()
+    return report
+  }
+
+  /// Runs `body` while no caller is in the store: they wait, and find it closed, or as it was if that fails.
+  private func stopped<Result>(_ body: () throws(StoreError) -> Result) throws(StoreError) -> Result {
+    lock.withLock { state.pointee.holdsPuts = true }
+    var held = 0
+    defer {
+      lock.withLock {
+        state.pointee.holdsPuts = false
+        state.pointee.rests = false
+      }
+      space.notify()
+      for index in 0..<held { callers.release(callers[index]) }
+    }
+    while held < callers.count {
+      while !callers[held].pointee.held.compareExchange(expected: 0, desired: 1, ordering: .acquiring).exchanged {
+        callers.waitForRelease()
+      }
+      held += 1
+    }
+    while lock.withLock({ state.pointee.puts > 0 }) { quiet.wait(quiet.ticket, timeout: 1_000_000) }
+    return try body()
+  }
+}
