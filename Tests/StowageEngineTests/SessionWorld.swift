@@ -264,8 +264,9 @@ final class SessionWorld: @unchecked Sendable {
       counts.resumes += 1
       compareAll(store)
     } catch StoreError.session(.none, _) where completed == 0 {
-      (live, order) = ([:], [])
-      cuts = [:]
+      // A new one begins, which knows nothing of the old one's handles.
+      (live, order, ended) = ([:], [], [])
+      (cuts, issued) = ([:], [])
     } catch {
       fail("checkpoint \(completed) holds, but: \(error)")
     }

@@ -48,7 +48,7 @@ public enum SessionFault: Sendable, Hashable {
 
 /// What a checkpoint did.
 public struct CheckpointReport: Sendable, Hashable {
-  /// Counts the session's checkpoints, from 1.
+  /// Numbers the session's checkpoints, from 1; attempts that failed leave gaps.
   public var sequence: UInt64
   /// Persistent pages that it holds.
   public var pages: Int

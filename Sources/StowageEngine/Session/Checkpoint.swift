@@ -217,7 +217,10 @@ struct CheckpointRun {
     clearMarks(pageCount, frameCount)
     noteTables()
     holdSlots()
-    engine.environment.atCut?(keeper.sequence + 1)
+    // A number of its own, as the root of an attempt that seemed to fail may turn up after a crash.
+    keeper.attempts += 1
+    root.sequence = keeper.attempts
+    engine.environment.atCut?(root.sequence)
     return true
   }
 
@@ -295,7 +298,6 @@ struct CheckpointRun {
     root.head = try stream(isKept: false, isClear: true) { _, _, writer throws(StoreError) in try writer.put(headBytes) }
     root.tail = try stream(isKept: false) { _, _, writer throws(StoreError) in try writer.put(tailBytes) }
     root.identity = keeper.identity
-    root.sequence = keeper.sequence + 1
     root.flags = isLast ? [.suspended] : []
     if keeper.configuration.isOnce { root.flags.insert(.once) }
     if engine.pageSums != nil { root.flags.insert(.sums) }

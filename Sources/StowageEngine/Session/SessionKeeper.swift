@@ -18,6 +18,8 @@ final class SessionKeeper: @unchecked Sendable {
   var identity: (UInt64, UInt64) = (0, 0)
   /// Changed by who holds the gate, with the engine's lock too.
   var sequence: UInt64 = 0
+  /// The number of the last one that was begun.
+  var attempts: UInt64 = 0
   /// The next checkpoint writes the whole index: there is none yet, or an attempt failed half way.
   var needsWhole = true
   /// Bytes of the whole index, and of the deltas since.

@@ -118,6 +118,7 @@ extension Engine {
     keeper.last = root
     keeper.identity = root.identity
     keeper.sequence = root.sequence
+    keeper.attempts = root.sequence
     let levels = head.tiers.map { tier in
       chain.firstIndex { $0?.name == tier.name && $0?.table.name == tier.plugin }.map { $0 + 1 }
     }
