@@ -10,6 +10,8 @@ public struct SessionConfiguration: Sendable, Hashable {
     /// Go on with the session that the backing holds.
     /// - Parameter force: also under another name or other attributes, or when it was marked `isOnce` and is used up.
     case resume(force: Bool)
+    /// Look at the session that the backing holds, whosever it is: nothing is written, and no checkpoint can be made.
+    case inspect
   }
 
   /// For people, and compared when it is resumed.
@@ -28,6 +30,40 @@ public struct SessionConfiguration: Sendable, Hashable {
     self.isOnce = isOnce
     self.start = start
   }
+}
+
+/// What a session says of itself in the clear: found out without its chain and its keys.
+public struct SessionDescription: Sendable, Hashable {
+  /// A tier that wrote something of it.
+  public struct Tier: Sendable, Hashable {
+    /// The tier's name in the chain, the plug-in's, and that one's version.
+    public var name: String
+    public var plugin: String
+    public var version: String
+    public var isMandatory: Bool
+    /// Options that were given and are no secrets, as text; of tiers that are not mandatory they are not in the clear.
+    public var options: [String: String]
+  }
+
+  public var name: String
+  public var attributes: [String: String]
+  public var isOnce: Bool
+  /// It was to be resumed once, and was.
+  public var isUsed: Bool
+  /// The store that wrote it was suspended; else it ended between two checkpoints, or is in use.
+  public var isSuspended: Bool
+  public var identity: String
+  public var sequence: UInt64
+  /// When the checkpoint was made, in seconds since 1970.
+  public var time: UInt64
+  public var pageSize: Int
+  public var pages: Int
+  public var hasEndToEndChecksums: Bool
+  /// Bytes of the whole index, and of the changes since it was written.
+  public var indexBytes: Int
+  public var deltaBytes: Int
+  /// From RAM down.
+  public var tiers: [Tier]
 }
 
 /// Why a session cannot be had.

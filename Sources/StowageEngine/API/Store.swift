@@ -136,6 +136,20 @@ public final class Store: Sendable {
   @discardableResult
   public func suspend() throws(StoreError) -> CheckpointReport { try engine.suspend() }
 
+  /// What the session in a persistent backing says of itself, without its chain and its keys. Nothing is written.
+  /// - Throws: `session` when there is none, or it is damaged; `configuration` when the tier cannot be opened.
+  public static func describeSession(in tier: ChainTier, pageSize: Int) throws(StoreError) -> SessionDescription {
+    try Engine.describeSession(in: tier, pageSize: pageSize)
+  }
+
+  /// Gives the session's tiers of that name another key, by the tier's own options: what they encoded before is kept, and
+  /// from the next checkpoint on the new key is needed.
+  /// - Parameter options: the tier's, as they would be given when it is opened.
+  /// - Throws: `unsupported` when the tier has no keys to change; `configuration` when there is no such tier.
+  public func rekey(tier name: String, options: [String: TierOptionValue]) throws(StoreError) {
+    try engine.rekey(tier: name, options: options)
+  }
+
   /// Tells every page that there is, with its tag: what an owner rebuilds its map from after a resume. Pages that come or
   /// go meanwhile may or may not be among them.
   /// - Parameter body: called on this thread, with no lock held.

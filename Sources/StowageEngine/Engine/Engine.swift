@@ -143,9 +143,25 @@ final class Engine: @unchecked Sendable {
     return try Engine(setting, configuration, chain, environment, destructor)
   }
 
+  /// What the session in a backing says of itself. Nothing is written.
+  static func describeSession(in tier: ChainTier, pageSize: Int) throws(StoreError) -> SessionDescription {
+    var configuration = StoreConfiguration(memoryLimit: 16 << 20)
+    configuration.pageSize = pageSize
+    configuration.workers = 1
+    configuration.session = SessionConfiguration(name: "", start: .inspect)
+    let chain = [tier]
+    let setting = try Setting(configuration, chain)
+    let engine = try Engine(setting, configuration, chain, .system, nil, describes: true)
+    defer { engine.close() }
+    guard let description = engine.keeper?.description else {
+      throw .session(.none, "'\(tier.name)' holds no session")
+    }
+    return description
+  }
+
   private init(
     _ setting: Setting, _ configuration: StoreConfiguration, _ chain: [ChainTier], _ environment: Environment,
-    _ destructor: Destructor?
+    _ destructor: Destructor?, describes: Bool = false
   ) throws(StoreError) {
     self.configuration = configuration
     self.environment = environment
@@ -179,7 +195,7 @@ final class Engine: @unchecked Sendable {
     (callers, workers, jobSpaces) = try Self.makeContexts(setting, count)
     session = try setting.sessionLevel.map { level throws(StoreError) in try SessionTables(level: level) }
     if let session = configuration.session {
-      keeper = SessionKeeper(session, workers[workers.count - 1], try JobSpace(setting))
+      keeper = SessionKeeper(session, workers[workers.count - 1], try JobSpace(setting), describes: describes)
     } else {
       keeper = nil
     }
@@ -289,6 +305,8 @@ final class Engine: @unchecked Sendable {
   func closeTiers() {
     for index in 0..<callers.count { callers[index].pointee.close(calls) }
     for context in workers { context.pointee.close(calls) }
+    for rekeyed in keeper?.rekeyed.values ?? [:].values { rekeyed.instance.close() }
+    keeper?.rekeyed = [:]
     for (index, instance) in instances.enumerated().reversed() {
       if index + 1 < ports.count, let port = ports[index + 1], !port.shutDown() {
         // The late end of that call will come to this engine: it stays for ever.

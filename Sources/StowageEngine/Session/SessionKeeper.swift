@@ -30,8 +30,11 @@ final class SessionKeeper: @unchecked Sendable {
   var headSlots: [UInt32] = []
   /// Slots of an index of which it is not known whether it holds.
   var doubtfulSlots: [UInt32] = []
-  /// Tiers of the session that are not in the chain any more keep what opens them.
-  var lostTiers: [SessionHead.Tier] = []
+  /// By level: with what options what the tier needs is to be kept from now on.
+  var rekeyed: [Int: (tier: ChainTier, instance: TierInstance)] = [:]
+  /// Only what the session says of itself is wanted.
+  let describes: Bool
+  var description: SessionDescription?
   /// Set when slots ran out, or ids soon will: a checkpoint is to be made on the session's own thread.
   let isWanted = Atomic(false)
   let wanted = Event()
@@ -41,7 +44,8 @@ final class SessionKeeper: @unchecked Sendable {
   /// From these ids on, a checkpoint is made that sets limits anew. Guarded by the engine's lock.
   var idLimits: (frames: UInt64, chunks: [UInt64])?
 
-  init(_ configuration: SessionConfiguration, _ context: Context, _ space: JobSpace) {
+  init(_ configuration: SessionConfiguration, _ context: Context, _ space: JobSpace, describes: Bool) {
+    self.describes = describes
     self.configuration = configuration
     self.context = context
     self.space = space

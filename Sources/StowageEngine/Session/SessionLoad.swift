@@ -23,7 +23,11 @@ extension Engine {
       keeper.needsWhole = false
       try rebalance(force: true)
     }
-    try begin(image, session, keeper, port)
+    if keeper.configuration.start == .inspect {
+      lock.withLock { state.pointee.rests = true }
+    } else {
+      try begin(image, session, keeper, port)
+    }
   }
 
   private func lacking(_ number: UInt8, _ image: SessionImage) -> StoreError {
@@ -84,7 +88,8 @@ private struct SessionLoader {
     root = image.root
     head = image.head
     named = image.root.pages.top.slot
-    reader = StreamReader(engine, keeper.context, level: session.level)
+    reader = StreamReader(
+      engine, keeper.context, level: session.level, sidecars: Int(image.root.sidecarLength))
   }
 
   mutating func run() throws(StreamFault) {

@@ -29,6 +29,13 @@ extension Engine {
       return nil
     case .resume(let isForced):
       return try openTiers(of: try image(root, keeper, session, isForced: isForced), keeper, session)
+    case .inspect:
+      let image = try image(root, keeper, session, isForced: true)
+      guard !keeper.describes else {
+        keeper.description = describe(image)
+        return nil
+      }
+      return try openTiers(of: image, keeper, session)
     }
   }
 
@@ -93,17 +100,18 @@ extension Engine {
     guard Int(root.pageSize) == pageSize else {
       throw .session(.foreign, "the session in '\(name)' has pages of \(root.pageSize) bytes, this store has \(pageSize)")
     }
-    guard root.flags.contains(.sums) == (pageSums != nil) else {
+    guard root.flags.contains(.sums) == (pageSums != nil) || keeper.describes else {
       throw .session(
         .foreign,
         "the session in '\(name)' was kept \(pageSums == nil ? "with" : "without") end-to-end checksums; open the store \(pageSums == nil ? "with" : "without") them too")
     }
-    guard Int(root.sidecarLength) == frames.sidecarLength else {
+    guard Int(root.sidecarLength) == frames.sidecarLength || keeper.describes else {
       throw .session(
         .tier,
         "the session in '\(name)' has \(root.sidecarLength) bytes beside each frame, this chain would have \(frames.sidecarLength): its ciphers are not those that wrote it")
     }
-    var reader = StreamReader(self, keeper.context, level: session.level)
+    var reader = StreamReader(
+      self, keeper.context, level: session.level, sidecars: Int(root.sidecarLength))
     let head: SessionHead
     do throws(StreamFault) {
       let bytes = try reader.read(root.head)
@@ -123,6 +131,26 @@ extension Engine {
       chain.firstIndex { $0?.name == tier.name && $0?.table.name == tier.plugin }.map { $0 + 1 }
     }
     return SessionImage(root: root, head: head, levels: levels, slots: reader.slots)
+  }
+
+  private func describe(_ image: SessionImage) -> SessionDescription {
+    func hex(_ word: UInt64) -> String {
+      let digits = String(word, radix: 16)
+      return String(repeating: "0", count: 16 - digits.count) + digits
+    }
+    let root = image.root
+    return SessionDescription(
+      name: image.head.name, attributes: image.head.attributes, isOnce: root.flags.contains(.once),
+      isUsed: root.flags.contains(.used), isSuspended: root.flags.contains(.suspended),
+      identity: hex(root.identity.0) + hex(root.identity.1), sequence: root.sequence, time: image.head.time,
+      pageSize: Int(root.pageSize), pages: Int(root.livePages), hasEndToEndChecksums: root.flags.contains(.sums),
+      indexBytes: Int(root.pages.length + root.frames.length + root.places.length),
+      deltaBytes: root.deltas.reduce(0) { $0 + Int($1.length) },
+      tiers: image.head.tiers.map {
+        .init(
+          name: $0.name, plugin: $0.plugin, version: $0.version, isMandatory: $0.isMandatory,
+          options: $0.secrets.options)
+      })
   }
 
   /// What reading the index failed with, for people.
@@ -170,7 +198,8 @@ extension Engine {
       try prepare(keeper.context, level: level)
     }
     try placeSets(image)
-    var reader = StreamReader(self, keeper.context, level: session.level)
+    var reader = StreamReader(
+      self, keeper.context, level: session.level, sidecars: Int(image.root.sidecarLength))
     let tail: [UInt8]
     do throws(StreamFault) { tail = try reader.read(image.root.tail) } catch { throw sessionError(error, session) }
     image.slots += reader.slots

@@ -10,8 +10,12 @@ extension Engine {
     for index in 1..<max(levelCount, 1) {
       guard let tier = chain[index - 1], let instance = instances[index - 1] else { continue }
       var opening = SessionHead.Opening()
-      opening.options = textOptions(of: tier)
-      if let state = try instance.saveState() {
+      let rekeyed = keeper?.rekeyed[index]
+      opening.options = textOptions(of: rekeyed?.tier ?? tier)
+      if let rekeyed {
+        opening.hasState = true
+        opening.state = try instance.rekeyedState(for: rekeyed.instance)
+      } else if let state = try instance.saveState() {
         opening.hasState = true
         opening.state = state
       }
@@ -80,26 +84,7 @@ extension TierInstance {
   /// What the tier needs to decode, in a later run, everything that it can decode now; nil when it needs nothing.
   func saveState() throws(StoreError) -> [UInt8]? {
     guard let save = table.descriptor.pointee.state_save else { return nil }
-    guard calls.enter() else { throw failure("its state cannot be saved", STOWAGE_RETRY) }
-    defer { calls.leave() }
-    var length = 0
-    var result = save(calls.instance, nil, 0, &length)
-    var state: [UInt8] = []
-    // The state may grow between the question and the answer.
-    var attempts = 0
-    while result == STOWAGE_TOO_BIG, attempts < 8, length <= 1 << 30 {
-      attempts += 1
-      state = [UInt8](repeating: 0, count: length)
-      let room = length
-      result = state.withUnsafeMutableBufferPointer { save(calls.instance, $0.baseAddress, room, &length) }
-    }
-    switch result {
-    case STOWAGE_OK: return Array(state.prefix(length))
-    case STOWAGE_UNSUPPORTED:
-      let said = HostTable.lastError()
-      throw .unsupported("tier '\(name)' cannot be suspended: \(said.isEmpty ? TierResult.name(result) : said)")
-    default: throw failure("its state cannot be saved", result)
-    }
+    return try state("its state cannot be saved") { save(calls.instance, $0, $1, $2) }
   }
 
   /// Goes on from a state of an earlier run. Before any context is opened.
@@ -114,10 +99,5 @@ extension TierInstance {
     throw .session(
       TierResult.isDamage(result) && result != STOWAGE_AUTH ? .damaged : .tier,
       "tier '\(name)' cannot go on from its saved state: \(said.isEmpty ? TierResult.name(result) : said)")
-  }
-
-  private func failure(_ what: String, _ result: Int32) -> StoreError {
-    let said = HostTable.lastError()
-    return .unavailable(tier: name, reason: "\(what): \(said.isEmpty ? TierResult.name(result) : said)")
   }
 }

@@ -14,12 +14,15 @@ struct StreamReader {
   let engine: Engine
   let context: Context
   let level: Int
+  /// Bytes of sidecars in every page's place.
+  private let sidecars: Int
   private(set) var slots: [UInt32] = []
 
-  init(_ engine: Engine, _ context: Context, level: Int) {
+  init(_ engine: Engine, _ context: Context, level: Int, sidecars: Int) {
     self.engine = engine
     self.context = context
     self.level = level
+    self.sidecars = sidecars
   }
 
   /// As deep as no stream is.
@@ -35,7 +38,7 @@ struct StreamReader {
   }
 
   private var size: Int { engine.pageSize }
-  private var placeBytes: Int { PagePlace.byteCount(sidecars: engine.frames.sidecarLength) }
+  private var placeBytes: Int { PagePlace.byteCount(sidecars: sidecars) }
 
   /// `pages` hold a stream of places, `depth` times over, and at last the stream of `length` bytes.
   private mutating func read(_ pages: [PagePlace], depth: Int, length: Int, transforms: UInt8) throws(StreamFault) -> [UInt8] {
@@ -49,7 +52,7 @@ struct StreamReader {
       var below: [PagePlace] = []
       below.reserveCapacity(count)
       do throws(ByteShortage) {
-        for _ in 0..<count { below.append(try PagePlace(&reader, sidecars: engine.frames.sidecarLength)) }
+        for _ in 0..<count { below.append(try PagePlace(&reader, sidecars: sidecars)) }
       } catch {
         throw .damaged(slot: pages.first?.slot ?? 0, "it is too short")
       }

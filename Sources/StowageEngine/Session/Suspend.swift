@@ -15,6 +15,9 @@ extension Engine {
     guard let keeper, let session else {
       throw .unsupported("\(what) needs a store with a session; open it with one")
     }
+    guard keeper.configuration.start != .inspect else {
+      throw .unsupported("\(what) cannot be made of a session that is only looked at; resume it")
+    }
     guard stowage_thread_owner() != identity else {
       throw .unsupported("\(what) cannot be made from a destructor: it waits for the thread that runs it")
     }
