@@ -122,6 +122,12 @@ let package = Package(
         .product(name: "CStowageTier", package: "plugin-sdk"),
       ],
       swiftSettings: common),
+    .executableTarget(
+      name: "session-churn", dependencies: ["StowageEngine", "StowageTestSupport"], path: "Tests/SessionChurn",
+      swiftSettings: common),
+    .testTarget(
+      name: "StowageSessionTests",
+      dependencies: ["StowageEngine", "StowageTestSupport", "session-churn"], swiftSettings: common),
     .testTarget(
       name: "StowagePluginsTests",
       dependencies: ["StowageEngine", "StowagePlugins", "StowageControl", "StowageTestSupport"],

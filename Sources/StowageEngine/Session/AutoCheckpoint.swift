@@ -50,9 +50,10 @@ extension Engine {
       _ = try checkpoint()
     } catch {
       failed = true
-      if let session { degradedReasons.withLock { $0[session.level] = "a checkpoint for want of room failed: \(error)" } }
+      lock.withLock { keeper.refusal = "\(error)" }
     }
     lock.withLock {
+      if !failed { keeper.refusal = nil }
       let freed = before - heldSlots
       if failed || freed <= 0 { keeper.restUntil = environment.now() &+ 1_000_000_000 }
     }

@@ -126,6 +126,16 @@ struct SessionRoot: Equatable {
   }
 }
 
+/// The session's format, for tools that make and break session files.
+package enum SessionFormat {
+  /// A root with its last 8 bytes replaced by what they have to be.
+  package static func withChecksum(_ root: [UInt8]) -> [UInt8] {
+    guard root.count >= 8 else { return root }
+    let sum = root.withUnsafeBytes { stowage_hash64($0.baseAddress!, $0.count - 8, SessionRoot.magic) }
+    return root.dropLast(8) + withUnsafeBytes(of: sum.littleEndian, Array.init)
+  }
+}
+
 /// What is wrong with a root; the end of a sentence that begins with whose it is.
 struct RootFault: Error {
   var reason: String
