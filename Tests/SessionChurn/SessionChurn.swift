@@ -20,14 +20,7 @@ import StowageTestSupport
     let chain = try ChurnJournal.chain(file: arguments[1], size: size, keyFile: arguments.count > 4 ? arguments[4] : nil)
     var environment = Environment.system
     environment.atCut = { say(.init(.cut, subject: $0)) }
-    let store: Store
-    do {
-      store = try Store(
-        configuration: ChurnJournal.configuration(.resume(force: false)), chain: chain, environment: environment)
-    } catch StoreError.session(.none, _) {
-      store = try Store(
-        configuration: ChurnJournal.configuration(.create(replacing: true)), chain: chain, environment: environment)
-    }
+    let store = try open(chain, environment)
     say(.init(.opened, subject: store.sessionSummary?.sequence ?? 0))
     let checkpoints = Thread {
       while true {
@@ -37,6 +30,18 @@ import StowageTestSupport
     }
     checkpoints.start()
     try churn(store, seed)
+  }
+
+  /// Goes on with the session that is there, else begins one.
+  static func open(_ chain: [ChainTier], _ environment: Environment) throws -> Store {
+    func attempt(_ start: SessionConfiguration.Start) -> Result<Store, StoreError> {
+      Result { () throws(StoreError) -> Store in
+        try Store(configuration: ChurnJournal.configuration(start), chain: chain, environment: environment)
+      }
+    }
+    let resumed = attempt(.resume(force: false))
+    if case .failure(.session(.none, _)) = resumed { return try attempt(.create(replacing: true)).get() }
+    return try resumed.get()
   }
 
   static func churn(_ store: Store, _ seed: UInt64) throws -> Never {
