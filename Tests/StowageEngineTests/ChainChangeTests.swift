@@ -8,6 +8,7 @@ import Testing
 /// Tiers that come and go while pages are put, taken, replaced and looked at.
 @Suite(.serialized) struct ChainChangeTests {
   private static let pageSize = 4096
+  private static let marker = Array("PLAINTEXT-MARKER".utf8)
 
   private static func kind(_ name: String, _ like: TestTier.Kind, priority: Int) -> TestTier.Kind {
     TestTier.Kind("\(name)-\(priority)", like.source, like.defines + ["PRIORITY=\(priority)"])
@@ -38,13 +39,20 @@ import Testing
       return ChainTier(tier.table, name: name)
     }
 
+    /// One that looks for pages in the clear.
     func backing(_ name: String, _ kind: TestTier.Kind) throws -> ChainTier {
       var tier = try tier(name, kind)
+      try tiers[name]!.watch(for: marker)
       tier.options = ["slots": .number(20_000)]
       return tier
     }
 
-    func expectNoComplaint() { for (name, tier) in tiers { #expect(tier.complaint == nil, "\(name)") } }
+    func expectNoComplaint() {
+      for (name, tier) in tiers {
+        #expect(tier.complaint == nil, "\(name)")
+        #expect(tier[.markers] == 0, "pages reached \(name) in the clear")
+      }
+    }
   }
 
   /// Threads that use a store until told to stop, each with pages of its own and a table of what they hold.
@@ -55,31 +63,44 @@ import Testing
 
     func run(_ store: Store, thread: Int) {
       var random = SeededRandom(TestSeed.value, "chain change \(thread)")
-      let buffer = PageBuffer(ChainChangeTests.pageSize)
-      defer { buffer.deallocate() }
+      let (buffer, expected) = (PageBuffer(ChainChangeTests.pageSize), PageBuffer(ChainChangeTests.pageSize))
+      defer {
+        buffer.deallocate()
+        expected.deallocate()
+      }
       var pages: [(handle: Handle, contents: Contents)] = []
       do throws(StoreError) {
         while !stops.load(ordering: .relaxed) {
-          try step(store, buffer, &pages, &random)
+          try step(store, buffer, expected, &pages, &random)
           operations.add(1, ordering: .relaxed)
         }
         for page in pages {
           try store.take(page.handle, into: buffer.bytes)
-          if !buffer.matches(page.contents) { failures.withLock { $0.append("a page came back changed at the end") } }
+          check(buffer, page.contents, expected)
         }
       } catch {
         failures.withLock { $0.append("\(error)") }
       }
     }
 
+    private func fill(_ buffer: PageBuffer, _ contents: Contents) {
+      buffer.fill(contents)
+      if contents.kind >= Contents.firstWithSeed { buffer.mark(ChainChangeTests.marker, every: 256) }
+    }
+
+    private func check(_ buffer: PageBuffer, _ contents: Contents, _ expected: PageBuffer) {
+      fill(expected, contents)
+      if !buffer.read.elementsEqual(expected.read) { failures.withLock { $0.append("a page came back changed") } }
+    }
+
     private func step(
-      _ store: Store, _ buffer: PageBuffer, _ pages: inout [(handle: Handle, contents: Contents)],
+      _ store: Store, _ buffer: PageBuffer, _ expected: PageBuffer, _ pages: inout [(handle: Handle, contents: Contents)],
       _ random: inout SeededRandom
     ) throws(StoreError) {
       let choice = random.below(10)
       if pages.count < 200 || (choice < 4 && pages.count < 4000) {
         let contents = Contents.random(&random)
-        buffer.fill(contents)
+        fill(buffer, contents)
         pages.append((try store.put(buffer.read, tag: contents.seed), contents))
         return
       }
@@ -92,13 +113,13 @@ import Testing
         pages.removeLast()
       case 7:
         let contents = Contents.random(&random)
-        buffer.fill(contents)
+        fill(buffer, contents)
         try store.replace(page.handle, with: buffer.read)
         pages[place].contents = contents
         return
       default: try store.peek(page.handle, into: buffer.bytes)
       }
-      if !buffer.matches(page.contents) { failures.withLock { $0.append("a page came back changed") } }
+      check(buffer, page.contents, expected)
     }
 
     /// Waits until so many more operations were done.
@@ -159,6 +180,79 @@ import Testing
     #expect(try store.removeTier(named: "disk") == .removed)
     load.wait(operations: 10_000)
     #expect(store.statistics().levels.last!.pages > 0)
+  }
+
+  @Test func `tiers are replaced for ever under load, as long as the replaced ones go`() throws {
+    let setup = try Setup()
+    let store = setup.store!
+    defer { store.close() }
+    let load = Load()
+    let threads = TestThreads(3) { load.run(store, thread: $0) }
+    do {
+      defer { load.stops.store(true, ordering: .relaxed) }
+      load.wait(operations: 10_000)
+      for number in 2...51 {
+        let old = number == 2 ? "rle" : "rle-\(number - 1)"
+        try store.replaceTier(
+          named: old, with: try setup.tier("rle-\(number)", Self.kind("rle", .rle, priority: 100)))
+        #expect(try store.removeTier(named: old) == .removed)
+        load.wait(operations: 200)
+      }
+      // The backing too, with the cipher above it all the time.
+      for number in 2...4 {
+        let old = number == 2 ? "disk" : "disk-\(number - 1)"
+        try store.replaceTier(
+          named: old, with: try setup.backing("disk-\(number)", Self.kind("disk", .disk, priority: 900)))
+        #expect(try store.removeTier(named: old) == .removed)
+        load.wait(operations: 5000)
+      }
+    } catch {
+      threads.join()
+      throw error
+    }
+    threads.join()
+    #expect(load.failures.withLock { $0 } == [])
+    #expect(store.levelNames == ["store", "rle-51", "lz", "cipher", "disk-4"])
+    for (name, tier) in setup.tiers {
+      #expect(tier[.instances] == (store.levelNames.contains(name) ? 1 : 0), "\(name)")
+    }
+    #expect(setup.tiers["disk-4"]![.writes] > 0)
+    setup.expectNoComplaint()
+  }
+
+  @Test func `the tier that packs is replaced for ever, and what each packed is read back`() throws {
+    let setup = try Setup(isManual: true)
+    let store = setup.store!
+    defer { store.close() }
+    let buffer = PageBuffer(Self.pageSize)
+    defer { buffer.deallocate() }
+    var random = SeededRandom(TestSeed.value, "packing")
+    var pages: [(handle: Handle, contents: Contents)] = []
+    func put(_ count: Int) throws {
+      for _ in 0..<count {
+        let contents = Contents(seed: random.next(), kind: Contents.firstWithSeed + UInt32(random.below(4)))
+        buffer.fill(contents)
+        pages.append((try store.put(buffer.read, tag: 0), contents))
+      }
+      while store.step() {}
+    }
+    for number in 2...13 {
+      let old = number == 2 ? "lz" : "lz-\(number - 1)"
+      try put(600)
+      try store.replaceTier(
+        named: old, with: try setup.tier("lz-\(number)", Self.kind("lz", .lzTransparent, priority: 300)))
+      try put(600)
+      #expect(setup.tiers["lz-\(number)"]![.encodes] > 0)
+      for page in pages {
+        try store.take(page.handle, into: buffer.bytes)
+        #expect(buffer.matches(page.contents))
+      }
+      pages = []
+      #expect(setup.tiers[old]![.decodes] > 0)
+      #expect(try store.removeTier(named: old) == .removed)
+    }
+    #expect(store.levelNames == ["store", "rle", "lz-13", "cipher", "disk"])
+    setup.expectNoComplaint()
   }
 
   @Test func `what may not change is refused, and says why`() throws {
