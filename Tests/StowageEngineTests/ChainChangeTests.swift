@@ -238,10 +238,10 @@ import Testing
     }
     for number in 2...13 {
       let old = number == 2 ? "lz" : "lz-\(number - 1)"
-      try put(600)
+      try put(1500)
       try store.replaceTier(
         named: old, with: try setup.tier("lz-\(number)", Self.kind("lz", .lzTransparent, priority: 300)))
-      try put(600)
+      try put(1500)
       #expect(setup.tiers["lz-\(number)"]![.encodes] > 0)
       for page in pages {
         try store.take(page.handle, into: buffer.bytes)

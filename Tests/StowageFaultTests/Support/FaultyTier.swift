@@ -91,10 +91,10 @@ struct Knobs: @unchecked Sendable {
 enum BackingKnob: Int {
   case slots, readCode, readCharges, readSlot, writeCode, writeCharges, syncCode, flipCharges, flipSlot
   case loseCharges, misdirectCharges, misdirectTo, readDelay, writeDelay, hangRead, hangSlot, hangWrite
-  case hangTrim, hangSync, silent, hangCapacity, health, hangMap, hangSubmit, contextCode
+  case hangTrim, hangSync, silent, hangCapacity, health, hangMap, hangSubmit, refusal
   case reads = 32
   case writes, slotsWritten, trims, syncs, hanging, violations, opens, closes, inside, insideMost, deadCalls, capacities, asked
-  case contexts
+  case contextsOpen
 }
 
 enum TransformKnob: Int {
