@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+internal import StowageBasics
 
 /// Why a trial or a capture could not be done. `description` is one line that says what to do.
 public enum TrialError: Error, Sendable, Equatable, CustomStringConvertible {
@@ -12,5 +13,12 @@ public enum TrialError: Error, Sendable, Equatable, CustomStringConvertible {
     case .input(let reason): reason
     case .interrupted(let signal): "stopped by signal \(signal); nothing is left behind"
     }
+  }
+}
+
+extension Interruption {
+  /// Throws when a signal has come.
+  static func check() throws(TrialError) {
+    if let signalNumber { throw .interrupted(signal: signalNumber) }
   }
 }

@@ -31,6 +31,8 @@ public struct Validator: Sendable {
   public var pages: String?
   /// Processes at one time.
   public var parallel = max(1, min(8, sysconf(Int32(_SC_NPROCESSORS_ONLN))))
+  /// Asked again and again while checks run: the signal that is to end the run; nil: none.
+  public var interruption: @Sendable () -> Int32? = { nil }
   /// The most data memory of a check's process, in bytes.
   public var memoryBytes = 2 << 30
   private let helper: String
@@ -42,6 +44,7 @@ public struct Validator: Sendable {
   }
 
   /// - Parameter report: called with each result as it comes, in no particular order.
+  /// - Throws: `interrupted`; a helper that does not work is a check that crashed.
   public func validate(file: String, report: (CheckResult) -> Void = { _ in }) throws(PluginError) -> FileValidation {
     let name = FilePaths.last(of: file)
     var validation = FileValidation(
@@ -85,25 +88,30 @@ private struct ValidationRun {
 
   mutating func end() {
     for process in running { process.process.kill() }
-    for folder in folders { try? FileManager.default.removeItem(atPath: folder) }
+    for folder in folders {
+      UserFile.removeThose(of: folder, validator.options)
+      try? FileManager.default.removeItem(atPath: folder)
+    }
   }
 
   mutating func all(_ report: (CheckResult) -> Void) throws(PluginError) -> [CheckResult] {
     var waiting = validator.wanted
     let wanted = waiting
+    let parallel = UserFile.mustTakeTurns(validator.options) ? 1 : validator.parallel
     while !waiting.isEmpty || !running.isEmpty {
-      while running.count < validator.parallel, let index = waiting.firstIndex(where: isReady) {
+      while running.count < parallel, let index = waiting.firstIndex(where: isReady) {
         let check = waiting.remove(at: index)
         if let missing = check.needs.first(where: { !isGood(results[$0], for: check) }) {
           keep(left(check, out: missing), report)
         } else if let objection = sanitizer?.objection(to: check) {
           keep(result(check, .notRun, objection), report)
         } else {
-          try start(check)
+          start(check, report)
         }
       }
       HelperProcess.wait(for: running.map(\.process))
-      try collect(report)
+      if let signal = validator.interruption() { throw .interrupted(signal: signal) }
+      collect(report)
     }
     let listed = validator.checks.isEmpty ? wanted : wanted.filter { isListed($0) }
     return listed.compactMap { results[$0.id] }
@@ -150,7 +158,14 @@ private struct ValidationRun {
       lastCall: nil, seed: validator.seed)
   }
 
-  private mutating func start(_ check: Check) throws(PluginError) {
+  private mutating func start(_ check: Check, _ report: (CheckResult) -> Void) {
+    do throws(PluginError) { running.append(try process(for: check)) } catch {
+      let reason = if case .helper(let reason) = error { reason } else { "\(error)" }
+      keep(result(check, .crashed, reason), report)
+    }
+  }
+
+  private mutating func process(for check: Check) throws(PluginError) -> CheckProcess {
     guard let folder = FilePaths.temporaryFolder() else {
       throw .helper("no temporary folder can be made: \(errnoText(errno))")
     }
@@ -159,13 +174,13 @@ private struct ValidationRun {
       file: file, check: check.id, level: validator.level, seed: validator.seed, options: validator.options,
       folder: folder, pages: validator.pages)
     let memoryBytes = check.opensStore ? 0 : validator.memoryBytes
-    running.append(try CheckProcess(check, order, helper: helper, memoryBytes: memoryBytes, sanitizer))
+    return try CheckProcess(check, order, helper: helper, memoryBytes: memoryBytes, sanitizer)
   }
 
-  private mutating func collect(_ report: (CheckResult) -> Void) throws(PluginError) {
+  private mutating func collect(_ report: (CheckResult) -> Void) {
     var left: [CheckProcess] = []
     for process in running {
-      guard let result = try process.progress() else {
+      guard let result = process.progress() else {
         left.append(process)
         continue
       }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 internal import ArgumentParser
 internal import Foundation
+internal import StowageBasics
 internal import StowageControl
 internal import StowagePlugins
 internal import StowageValidate
@@ -13,7 +14,7 @@ struct PluginsBenchCommand: ParsableCommand {
       then decoded (or read) in another order and compared; with one thread, and with as many as there are processors. \
       Pages of one repeated word are left out, as a store encodes none of them.
 
-      Ends with 1 if a plug-in could not be measured.
+      Ends with 1 if a plug-in could not be measured, and with 130 after Ctrl-C.
       """)
 
   @Argument(
@@ -49,11 +50,13 @@ struct PluginsBenchCommand: ParsableCommand {
     guard (1...1000).contains(rounds) else { throw ValidationError("--rounds is \(rounds); expected 1 to 1000") }
     if let threads, !(1...256).contains(threads) { throw ValidationError("--threads is \(threads); expected 1 to 256") }
     guard timeout >= 1, timeout <= 86400 else { throw ValidationError("--timeout is \(timeout); expected seconds from 1 to 86400") }
-    _ = try options(of: "")
+    _ = try assignments
   }
 
   func run() throws {
     let files = try ValidationTargets(plugins, finder: search.finder).files
+    let given = try options(of: Set(files.map(Self.name)))
+    Interruption.install()
     let cores = max(1, ProcessInfo.processInfo.activeProcessorCount)
     var results: [BenchResult] = []
     var failures: [String] = []
@@ -62,8 +65,12 @@ struct PluginsBenchCommand: ParsableCommand {
       do throws(PluginError) {
         results.append(
           try BenchHelper.measure(
-            file: file, options: (try? options(of: name(of: file))) ?? [:], pages: pages.map(FilePaths.absolute),
-            pageCount: count, rounds: rounds, threads: threads ?? cores, seed: 1, timeLimit: .seconds(timeout)))
+            file: file, options: given[Self.name(of: file)] ?? [:], pages: pages.map(FilePaths.absolute),
+            pageCount: count, rounds: rounds, threads: threads ?? cores, seed: 1, timeLimit: .seconds(timeout),
+            interruption: { Interruption.signalNumber }))
+      } catch .interrupted(let signal) {
+        Terminal.complain("\(PluginError.interrupted(signal: signal))")
+        throw ExitCode(128 + signal)
       } catch {
         failures.append("\(error)")
       }
@@ -78,18 +85,25 @@ struct PluginsBenchCommand: ParsableCommand {
     if !failures.isEmpty { throw ExitCode(1) }
   }
 
-  private func name(of file: String) -> String { FilePaths.last(of: file).replacingOccurrences(of: ".tier.so", with: "") }
+  /// "lz4" of lz4.tier.so, and of liblz4-tier.so, as a build of the kit names it.
+  private static func name(of file: String) -> String {
+    let name = FilePaths.last(of: file)
+    if name.hasSuffix(".tier.so") { return String(name.dropLast(8)) }
+    return name.hasPrefix("lib") && name.hasSuffix("-tier.so") ? String(name.dropFirst(3).dropLast(8)) : name
+  }
 
-  private func options(of name: String) throws -> [String: String] {
-    var options: [String: String] = [:]
-    for text in set {
-      let sides = text.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false).map(String.init)
-      let names = sides[0].split(separator: ".", omittingEmptySubsequences: false).map(String.init)
-      // The value may be a secret: only what stands before it is shown.
-      guard sides.count == 2, names.count == 2, names.allSatisfy({ !$0.isEmpty }) else {
-        throw ValidationError("--set \(DisplayText.plain(sides[0])): expected NAME.KEY=VALUE, such as zstd.level=19")
+  private var assignments: [OptionAssignment] { get throws { try set.map { try OptionAssignment($0, named: "NAME") } } }
+
+  /// What --set says, by the plug-in's name and by key.
+  private func options(of measured: Set<String>) throws -> [String: [String: String]] {
+    var options: [String: [String: String]] = [:]
+    for given in try assignments {
+      guard measured.contains(given.name) else {
+        throw ValidationError(
+          "--set \(DisplayText.plain(given.name)).\(DisplayText.plain(given.key)): no plug-in of this name is measured; "
+            + "measured are \(DisplayText.plain(measured.sorted().joined(separator: ", ")))")
       }
-      if names[0] == name { options[names[1]] = sides[1] }
+      options[given.name, default: [:]][given.key] = given.value
     }
     return options
   }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 internal import ArgumentParser
 internal import Foundation
+internal import StowageBasics
 internal import StowageControl
 internal import StowagePlugins
 internal import StowageValidate
@@ -13,7 +14,8 @@ struct PluginsValidateCommand: ParsableCommand {
       ends its process fails that check and no other. 'stowage plugins checks' lists the checks.
 
       Ends with 0 if all passed, 1 if a check failed, 2 if nothing was found or an option is wrong, 3 if a plug-in crashed \
-      or hung.
+      or hung. Stopped by a signal it ends its helpers, removes its temporary files and ends with 128 and the signal's \
+      number: 130 after Ctrl-C.
       """)
 
   @Argument(
@@ -36,7 +38,10 @@ struct PluginsValidateCommand: ParsableCommand {
   @Option(
     name: .customLong("set"),
     help: ArgumentHelp(
-      "Open the plug-in with this option. Required options that are not set get files in a temporary folder and the like.",
+      """
+      Open the plug-in with this option. Each check has a copy of a file that is named, or one beside it that is removed. \
+      Required options that are not set get files in a temporary folder and the like.
+      """,
       valueName: "key=value"))
   var set: [String] = []
 
@@ -74,24 +79,34 @@ struct PluginsValidateCommand: ParsableCommand {
       guard files.count == 1 else { throw ValidationError("--in-process needs exactly one file; \(files.count) are named") }
       return try runHere(files[0], seed: seed)
     }
-    var validator = Validator(seed: seed)
-    validator.level = level
-    validator.checks = check
-    validator.options = try options()
-    validator.pages = pages.map(FilePaths.absolute)
-    if let jobs { validator.parallel = jobs }
     let report = ValidationReport(isJSON: json, isVerbose: verbose)
-    var validations: [FileValidation] = []
-    for file in files {
-      report.begin(file, level: level, seed: seed)
-      let validation = try validator.validate(file: file) { report.progress($0) }
-      report.end(validation)
-      validations.append(validation)
+    let validations: [FileValidation]
+    do { validations = try validate(files, seed: seed, report) } catch PluginError.interrupted(let signal) {
+      report.clear()
+      Terminal.complain("\(PluginError.interrupted(signal: signal))")
+      throw ExitCode(128 + signal)
     }
     if json { print(ValidationJSON.everything(validations).rendered()) }
     if let junit { try writeJUnit(validations, to: junit) }
     let status = validations.map(\.status).max() ?? 2
     if status != 0 { throw ExitCode(status) }
+  }
+
+  private func validate(_ files: [String], seed: UInt64, _ report: ValidationReport) throws -> [FileValidation] {
+    Interruption.install()
+    var validator = Validator(seed: seed)
+    validator.level = level
+    validator.checks = check
+    validator.options = try options()
+    validator.pages = pages.map(FilePaths.absolute)
+    validator.interruption = { Interruption.signalNumber }
+    if let jobs { validator.parallel = jobs }
+    return try files.map { file in
+      report.begin(file, level: level, seed: seed)
+      let validation = try validator.validate(file: file) { report.progress($0) }
+      report.end(validation)
+      return validation
+    }
   }
 
   private func runHere(_ file: String, seed: UInt64) throws {
@@ -109,14 +124,7 @@ struct PluginsValidateCommand: ParsableCommand {
 
   private func options() throws -> [String: String] {
     var options: [String: String] = [:]
-    for text in set {
-      let sides = text.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false).map(String.init)
-      // The value may be a secret: only what stands before it is shown.
-      guard sides.count == 2, !sides[0].isEmpty else {
-        throw ValidationError("--set \(DisplayText.plain(sides[0])): expected KEY=VALUE, such as level=19")
-      }
-      options[sides[0]] = sides[1]
-    }
+    for given in try set.map({ try OptionAssignment($0, named: nil) }) { options[given.key] = given.value }
     return options
   }
 

@@ -27,8 +27,11 @@ struct ValidationReport {
     show("\r\u{1B}[K  \(result.id) \(result.outcome.rawValue)")
   }
 
+  /// Takes the line of progress away.
+  func clear() { if Terminal.isTerminal(Terminal.errors) { show("\r\u{1B}[K") } }
+
   func end(_ validation: FileValidation) {
-    if Terminal.isTerminal(Terminal.errors) { show("\r\u{1B}[K") }
+    clear()
     guard !isJSON else { return }
     for result in validation.results where isVerbose ? result.outcome != .notApplicable : isListed(result) { list(result, validation) }
     if !isVerbose { for line in Self.blocked(validation) { print("  " + Style.doubtful.applied(to: "not run", colour: colour) + "  " + line) } }

@@ -59,8 +59,8 @@ extension FaultTests {
       rig.settle()
       let roomy = rig.statistics.memoryLimit
       if forMemory {
-        let least = try #require(refusal { try rig.store.setMemoryLimit(1) }.split(separator: " ").compactMap { Int($0) }.last)
-        try rig.store.setMemoryLimit(least)
+        let words = refusal { try rig.store.setMemoryLimit(1) }.split(separator: " ")
+        try rig.store.setMemoryLimit(try #require(words.compactMap { Int($0) }.last))
       } else {
         knobs[.refusal] = Code.io
       }

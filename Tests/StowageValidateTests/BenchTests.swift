@@ -63,6 +63,12 @@ import Testing
     #expect(try Command.stowage("plugins", "bench", "nosuch").status == 2)
     #expect(try Command.stowage("plugins", "bench", file("lz4"), "--count", "0").status == 2)
     #expect(try Command.stowage("plugins", "bench", file("lz4"), "--set", "level=3").status == 2)
+    // A name that is not measured is a slip of the pen.
+    let other = try Command.stowage("plugins", "bench", file("lz4"), "--set", "zstd.level=19")
+    #expect(other.status == 2 && other.output == "")
+    #expect(other.errors.contains("--set zstd.level: no plug-in of this name is measured; measured are lz4"), "\(other.errors)")
+    let refused = try Command.stowage("plugins", "bench", file("zstd"), "--set", "zstd.level=1000")
+    #expect(refused.status == 1 && refused.errors.contains("level"), "\(refused.errors)")
     let missing = try Command.stowage("plugins", "bench", file("lz4"), "--pages", "/nonexistent")
     #expect(missing.status == 1 && missing.errors.contains("/nonexistent"))
   }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 internal import CStowageTier
 internal import Foundation
+internal import StowageBasics
 internal import StowageEngine
 
 /// Measures one tier in this process: every page down, then up again in another order, compared after each call outside
@@ -176,9 +177,5 @@ final class BenchWorker: @unchecked Sendable {
     tier.sidecarLength > 0 ? sidecars.baseAddress! + index * tier.sidecarLength : nil
   }
 
-  private func now() -> UInt64 {
-    var time = timespec()
-    clock_gettime(CLOCK_MONOTONIC, &time)
-    return UInt64(time.tv_sec) * 1_000_000_000 + UInt64(time.tv_nsec)
-  }
+  private func now() -> UInt64 { HostTable.shared.pointee.now_ns() }
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 internal import CStowageTier
 internal import Glibc
+internal import StowageBasics
 internal import StowageEngine
 internal import Synchronization
 
@@ -9,7 +10,7 @@ enum BackingRootChecks {
   static let all = [swap, compare, lengths, room, reopen, kill, race]
 
   /// A root that tells its number, and whether it is whole.
-  private static func root(_ number: Int, length: Int = 200) -> [UInt8] {
+  static func root(_ number: Int, length: Int = 200) -> [UInt8] {
     var random = SeededRandom(seed: UInt64(number) ^ 0x726F_6F74)
     return (0..<4).map { UInt8(truncatingIfNeeded: number >> (8 * $0)) }
       + (0..<max(0, length - 4)).map { _ in UInt8(truncatingIfNeeded: random.next()) }
@@ -23,13 +24,24 @@ enum BackingRootChecks {
     try BackingKeepingChecks.openPersistent(try run.load())
   }
 
-  private static func expectSwap(_ tier: OpenTier, _ expected: [UInt8], _ new: [UInt8]) throws {
+  static func expectSwap(_ tier: OpenTier, _ expected: [UInt8], _ new: [UInt8]) throws {
     let code = tier.swapRoot(expected, new)
     guard code == STOWAGE_OK else {
       throw tier.run.fail("root_swap from \(expected.count) to \(new.count) bytes answered \(OpenTier.said(code))")
     }
     let now = try tier.root()
     try tier.run.expect(now == new, "root_read after root_swap to \(new.count) bytes gives another root, of \(now.count) bytes")
+  }
+
+  /// Expects one of the roots of 64 to 4063 bytes, by its number the last that was confirmed or a later one.
+  static func expectWhole(_ tier: OpenTier, atLeast answered: Int, after what: String) throws {
+    let (run, now) = (tier.run, try tier.root())
+    guard !now.isEmpty else { throw run.fail("root_swap answered OK, and after \(what) there is no root") }
+    let found = number(now)
+    guard now == root(found, length: 64 + found % 4000) else { throw run.fail("the root is not whole after \(what)") }
+    guard found >= answered else {
+      throw run.fail("root_swap to number \(answered) answered OK; after \(what) there is number \(found)")
+    }
   }
 
   static let swap = Check(
@@ -156,15 +168,7 @@ enum BackingRootChecks {
       try child.waitUntilReady()
       usleep(UInt32(run.random.below(10_000)))
       let answered = first + 1 + child.kill().count
-      let reader = try ForkedChild(run) { side in
-        let now = try open(run).root()
-        guard !now.isEmpty else { throw run.fail("root_swap answered OK, and after a kill there is no root") }
-        let found = number(now)
-        guard now == root(found, length: 64 + found % 4000) else { throw run.fail("the root is not whole after a kill") }
-        guard found >= answered else {
-          throw run.fail("root_swap to number \(answered) answered OK; after a kill there is number \(found)")
-        }
-      }
+      let reader = try ForkedChild(run) { _ in try expectWhole(try open(run), atLeast: answered, after: "a kill") }
       try reader.finish()
       try run.expect(true, "")
       first = answered + 1

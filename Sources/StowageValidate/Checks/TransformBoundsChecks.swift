@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 internal import CStowageTier
+internal import StowageBasics
 internal import StowageEngine
 
 /// Which bytes encode and decode touch. Memory beside the buffers cannot be touched here: one step too far is a crash.

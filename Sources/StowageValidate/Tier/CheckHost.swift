@@ -12,6 +12,8 @@ enum CheckHost {
   struct Settings: Sendable {
     var hasLog = true
     var hasGetExtension = true
+    /// get_extension gives `CheckStorage.table`.
+    var hasStorage = false
     /// random_fill answers STOWAGE_IO.
     var isRandomBroken = false
     /// What struct_size says; fields beyond it are absent, and those that are not known yet are zero. nil: all.
@@ -63,6 +65,13 @@ enum CheckHost {
     host.memory_allocate = { CheckHost.allocate(owner: $0, size: $1, alignment: $2, kind: $3) }
     host.memory_free = { CheckHost.free(owner: $0, memory: $1, size: $2, kind: $3) }
     if !settings.hasGetExtension { host.get_extension = nil }
+    if settings.hasStorage {
+      host.get_extension = { id in
+        guard strcmp(id, STOWAGE_EXTENSION_STORAGE) == 0 else { return nil }
+        CheckStorage.state.withLock { $0.isAsked = true }
+        return UnsafeRawPointer(CheckStorage.table)
+      }
+    }
     if settings.isRandomBroken {
       host.random_fill = { _, _ in
         CheckHost.books.withLock { $0.randomFailures += 1 }

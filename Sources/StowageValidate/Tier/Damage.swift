@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+internal import StowageBasics
 
 /// Something that happens to an encoding on its way.
 enum Damage: CaseIterable {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 internal import Foundation
+internal import StowageBasics
 
 /// Pages of the kinds that a store meets.
 struct SamplePages {

@@ -2,6 +2,7 @@
 internal import CStowageTier
 internal import Foundation
 internal import Glibc
+internal import StowageBasics
 internal import StowageEngine
 internal import Synchronization
 
