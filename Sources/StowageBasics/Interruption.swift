@@ -2,8 +2,8 @@
 internal import Glibc
 internal import Synchronization
 
-/// Turns SIGINT and SIGTERM into an orderly end: loops ask for `signalNumber` and unwind, so that the terminal, files and
-/// helper processes are cleaned up by those who own them.
+/// Turns SIGINT and SIGTERM into an orderly end: loops ask for `signalNumber` and unwind, so that the terminal, files
+/// and helper processes are cleaned up by those who own them.
 package enum Interruption {
   private static let signal = Atomic<Int32>(0)
   /// The terminal whose cursor is hidden; -1 when none is.

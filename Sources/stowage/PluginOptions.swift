@@ -57,7 +57,8 @@ struct OptionAssignment {
   /// - Parameter named: what stands before the key is, such as "TIER"; nil: nothing does.
   init(_ text: String, named: String?) throws {
     let sides = text.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false).map(String.init)
-    let names = named == nil ? [sides[0]] : sides[0].split(separator: ".", omittingEmptySubsequences: false).map(String.init)
+    let names = named == nil
+      ? [sides[0]] : sides[0].split(separator: ".", omittingEmptySubsequences: false).map(String.init)
     guard sides.count == 2, names.count == (named == nil ? 1 : 2), names.allSatisfy({ !$0.isEmpty }) else {
       let expected = named.map { "\($0).KEY=VALUE, such as zstd.level=19" } ?? "KEY=VALUE, such as level=19"
       // The value may be a secret: only what stands before it is shown.

@@ -100,7 +100,7 @@ struct PluginsBenchCommand: ParsableCommand {
     for given in try assignments {
       guard measured.contains(given.name) else {
         throw ValidationError(
-          "--set \(DisplayText.plain(given.name)).\(DisplayText.plain(given.key)): no plug-in of this name is measured; "
+          "--set \(DisplayText.plain("\(given.name).\(given.key)")): no plug-in of this name is measured; "
             + "measured are \(DisplayText.plain(measured.sorted().joined(separator: ", ")))")
       }
       options[given.name, default: [:]][given.key] = given.value

@@ -39,8 +39,8 @@ struct PluginsValidateCommand: ParsableCommand {
     name: .customLong("set"),
     help: ArgumentHelp(
       """
-      Open the plug-in with this option. Each check has a copy of a file that is named, or one beside it that is removed. \
-      Required options that are not set get files in a temporary folder and the like.
+      Open the plug-in with this option. Each check has a copy of a file that is named, or one beside it that is \
+      removed. Required options that are not set get files in a temporary folder and the like.
       """,
       valueName: "key=value"))
   var set: [String] = []

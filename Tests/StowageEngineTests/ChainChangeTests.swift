@@ -94,8 +94,8 @@ import Testing
     }
 
     private func step(
-      _ store: Store, _ buffer: PageBuffer, _ expected: PageBuffer, _ pages: inout [(handle: Handle, contents: Contents)],
-      _ random: inout SeededRandom
+      _ store: Store, _ buffer: PageBuffer, _ expected: PageBuffer,
+      _ pages: inout [(handle: Handle, contents: Contents)], _ random: inout SeededRandom
     ) throws(StoreError) {
       let choice = random.below(10)
       if pages.count < 200 || (choice < 4 && pages.count < 4000) {
@@ -129,21 +129,22 @@ import Testing
     }
   }
 
+  /// Runs a body while threads use the store, each of which must get back what it put.
+  private func underLoad(_ store: Store, _ body: (Load) throws -> Void) throws {
+    let load = Load()
+    let threads = TestThreads(3) { load.run(store, thread: $0) }
+    let outcome = Result { try body(load) }
+    load.stops.store(true, ordering: .relaxed)
+    threads.join()
+    #expect(load.failures.withLock { $0 } == [])
+    try outcome.get()
+  }
+
   @Test func `tiers come, are replaced and go under load, and nothing is lost`() throws {
     let setup = try Setup()
     let store = setup.store!
     defer { store.close() }
-    let load = Load()
-    let threads = TestThreads(3) { load.run(store, thread: $0) }
-    do {
-      defer { load.stops.store(true, ordering: .relaxed) }
-      try changeChain(setup, load)
-    } catch {
-      threads.join()
-      throw error
-    }
-    threads.join()
-    #expect(load.failures.withLock { $0 } == [])
+    try underLoad(store) { try changeChain(setup, $0) }
     // Nothing is left that it packed.
     if store.levelNames.contains("lz") { #expect(try store.removeTier(named: "lz") == .removed) }
     #expect(setup.tiers["lz"]![.instances] == 0 && setup.tiers["lz"]![.contexts] == 0)
@@ -186,10 +187,7 @@ import Testing
     let setup = try Setup()
     let store = setup.store!
     defer { store.close() }
-    let load = Load()
-    let threads = TestThreads(3) { load.run(store, thread: $0) }
-    do {
-      defer { load.stops.store(true, ordering: .relaxed) }
+    try underLoad(store) { load in
       load.wait(operations: 10_000)
       for number in 2...51 {
         let old = number == 2 ? "rle" : "rle-\(number - 1)"
@@ -206,12 +204,7 @@ import Testing
         #expect(try store.removeTier(named: old) == .removed)
         load.wait(operations: 5000)
       }
-    } catch {
-      threads.join()
-      throw error
     }
-    threads.join()
-    #expect(load.failures.withLock { $0 } == [])
     #expect(store.levelNames == ["store", "rle-51", "lz", "cipher", "disk-4"])
     for (name, tier) in setup.tiers {
       #expect(tier[.instances] == (store.levelNames.contains(name) ? 1 : 0), "\(name)")

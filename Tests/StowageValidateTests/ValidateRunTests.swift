@@ -67,7 +67,8 @@ import Testing
     #expect(validation.status == 3)
     let bad = validation.results.filter(\.outcome.isBad)
     #expect(bad.map(\.id) == ["transform-health"], "\(bad)")
-    #expect(bad.first?.outcome == .crashed && bad.first?.message.contains("the helper did not come up") == true, "\(bad)")
+    #expect(bad.first?.outcome == .crashed)
+    #expect(bad.first?.message.contains("the helper did not come up") == true, "\(bad)")
     #expect(validation.count(.passed) > 50)
   }
 

@@ -10,7 +10,7 @@ enum BackingRootChecks {
   static let all = [swap, compare, lengths, room, reopen, kill, race]
 
   /// A root that tells its number, and whether it is whole.
-  static func root(_ number: Int, length: Int = 200) -> [UInt8] {
+  private static func root(_ number: Int, length: Int = 200) -> [UInt8] {
     var random = SeededRandom(seed: UInt64(number) ^ 0x726F_6F74)
     return (0..<4).map { UInt8(truncatingIfNeeded: number >> (8 * $0)) }
       + (0..<max(0, length - 4)).map { _ in UInt8(truncatingIfNeeded: random.next()) }
@@ -24,7 +24,7 @@ enum BackingRootChecks {
     try BackingKeepingChecks.openPersistent(try run.load())
   }
 
-  static func expectSwap(_ tier: OpenTier, _ expected: [UInt8], _ new: [UInt8]) throws {
+  private static func expectSwap(_ tier: OpenTier, _ expected: [UInt8], _ new: [UInt8]) throws {
     let code = tier.swapRoot(expected, new)
     guard code == STOWAGE_OK else {
       throw tier.run.fail("root_swap from \(expected.count) to \(new.count) bytes answered \(OpenTier.said(code))")
@@ -33,7 +33,18 @@ enum BackingRootChecks {
     try tier.run.expect(now == new, "root_read after root_swap to \(new.count) bytes gives another root, of \(now.count) bytes")
   }
 
-  /// Expects one of the roots of 64 to 4063 bytes, by its number the last that was confirmed or a later one.
+  /// Swaps numbered roots of 64 to 4063 bytes until the end comes, and says each time that it is done.
+  static func swap(_ tier: OpenTier, after first: Int, _ side: ForkedChild.Side) throws {
+    var last = try tier.root()
+    for number in (first + 1)... {
+      let next = root(number, length: 64 + number % 4000)
+      try expectSwap(tier, last, next)
+      last = next
+      side.send([ForkedChild.ready])
+    }
+  }
+
+  /// Expects one of these, by its number the last that was confirmed or a later one.
   static func expectWhole(_ tier: OpenTier, atLeast answered: Int, after what: String) throws {
     let (run, now) = (tier.run, try tier.root())
     guard !now.isEmpty else { throw run.fail("root_swap answered OK, and after \(what) there is no root") }
@@ -156,14 +167,7 @@ enum BackingRootChecks {
     var first = 0
     for round in 0..<run.times(6) where !run.isLate || round < 2 {
       let child = try ForkedChild(run) { side in
-        let tier = try open(run)
-        var last = try tier.root()
-        for number in (first + 1)... {
-          let next = root(number, length: 64 + number % 4000)
-          try expectSwap(tier, last, next)
-          last = next
-          side.send([ForkedChild.ready])
-        }
+        try swap(try open(run), after: first, side)
       }
       try child.waitUntilReady()
       usleep(UInt32(run.random.below(10_000)))

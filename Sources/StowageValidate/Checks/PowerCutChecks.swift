@@ -16,7 +16,7 @@ enum PowerCutChecks {
     CheckStorage.state.withLock { $0.folder = folder }
     let tier = try BackingKeepingChecks.openPersistent(try run.load(.init(hasStorage: true)))
     guard CheckStorage.state.withLock({ $0.isAsked }) else {
-      throw run.notApplicable("its storage cannot be replaced: it does not ask the host for \(STOWAGE_EXTENSION_STORAGE)")
+      throw run.notApplicable("its storage cannot be replaced: it does not ask for \(STOWAGE_EXTENSION_STORAGE)")
     }
     return tier
   }
@@ -66,16 +66,7 @@ enum PowerCutChecks {
   ) { run in
     var first = 0
     for round in 0..<run.times(6) where !run.isLate || round < 2 {
-      let answered = first + (try cut(run) { side in
-        let tier = try open(run)
-        var last = try tier.root()
-        for number in (first + 1)... {
-          let next = BackingRootChecks.root(number, length: 64 + number % 4000)
-          try BackingRootChecks.expectSwap(tier, last, next)
-          last = next
-          side.send([ForkedChild.ready])
-        }
-      })
+      let answered = first + (try cut(run) { try BackingRootChecks.swap(try open(run), after: first, $0) })
       let reader = try ForkedChild(run) { _ in
         let tier = try open(run)
         try BackingRootChecks.expectWhole(tier, atLeast: answered, after: "a power cut")

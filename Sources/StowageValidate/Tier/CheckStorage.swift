@@ -8,8 +8,8 @@ internal import Synchronization
 /// `stowage.host.storage/1` as a check offers it: a device that loses what was not synced when its power is cut.
 ///
 /// A storage is two files in the check's folder, so that it outlives the process that used it: what reads see, and a
-/// journal of the writes since the last sync, each with the bytes that were there before. A power cut takes those writes
-/// back, and does a seeded part of them anew.
+/// journal of the writes since the last sync, each with the bytes that were there before. A power cut takes those
+/// writes back, and does a seeded part of them anew.
 enum CheckStorage {
   /// Where storages are, and whether the tier has asked for them. Set before the tier is loaded.
   static let state = Mutex((folder: "", isAsked: false))
@@ -153,9 +153,7 @@ final class SimulatedDevice: Sendable {
     var writes: [Write] = []
     var at = 0
     while at + 16 <= count {
-      let (offset, length) = bytes.withUnsafeBytes {
-        (Int($0.loadUnaligned(fromByteOffset: at, as: UInt64.self)), Int($0.loadUnaligned(fromByteOffset: at + 8, as: UInt64.self)))
-      }
+      let (offset, length) = (number(bytes, at), number(bytes, at + 8))
       let middle = at + 16 + length
       // The process was killed while it wrote the last entry: that write was never made.
       guard middle + length <= count else { break }
@@ -163,6 +161,10 @@ final class SimulatedDevice: Sendable {
       at = middle + length
     }
     return writes
+  }
+
+  private func number(_ bytes: [UInt8], _ at: Int) -> Int {
+    bytes.withUnsafeBytes { Int($0.loadUnaligned(fromByteOffset: at, as: UInt64.self)) }
   }
 
   private func put(_ bytes: ArraySlice<UInt8>, at offset: Int) {

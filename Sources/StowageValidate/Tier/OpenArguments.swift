@@ -12,8 +12,8 @@ struct OpenArguments {
   /// By key; what is missing has its default.
   var values: [String: TierOptionValue] = [:]
 
-  /// Options as the user gave them, with files of this check's own, and for required ones that he did not, values made up: files in the check's folder,
-  /// the number or size nearest to 64 Mi, the first choice.
+  /// Options as the user gave them, with files of this check's own, and for required ones that he did not, values made
+  /// up: files in the check's folder, the number or size nearest to 64 Mi, the first choice.
   /// - Parameter suffix: tells the files of several instances apart.
   init(_ run: CheckRun, _ table: TierTable, suffix: String = "") throws {
     let check = OptionCheck(tier: table.name, options: table.options, baseFolder: run.order.folder)

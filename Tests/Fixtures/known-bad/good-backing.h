@@ -6,8 +6,8 @@
 //   PERSISTENT  slots and root in the file that the option 'path' names; otherwise they are in memory
 //   ASYNC       submit; a thread of the instance's own serves the requests, not in order
 //   MAPPED      slots can be read in place
-//   STORAGE     with PERSISTENT: under a host that offers stowage.host.storage/1 what would be in the file is kept there,
-//               and in memory for reading
+//   STORAGE     with PERSISTENT: under a host that offers stowage.host.storage/1 what would be in the file is kept
+//               there, and in memory for reading
 //   THREADS
 //
 // The file: the page size and the two copies of the root in the first 64 KiB, then the slots, all mapped into memory. A
@@ -100,12 +100,14 @@ static const stowage_storage_extension *good_storage;
 // Keeps what was changed in memory.
 static inline int32_t good_keep(stowage_instance *instance, const void *bytes, size_t count) {
   if (!instance->storage) return STOWAGE_OK;
-  return good_storage->pwrite(instance->storage, bytes, count, (uint64_t)((const uint8_t *)bytes - (uint8_t *)instance->head));
+  uint64_t offset = (uint64_t)((const uint8_t *)bytes - (const uint8_t *)instance->head);
+  return good_storage->pwrite(instance->storage, bytes, count, offset);
 }
 
 #ifdef STORAGE
 static inline int32_t good_open_storage(stowage_instance *instance, const stowage_open *arguments) {
-  good_storage = good_host->get_extension ? good_host->get_extension(STOWAGE_EXTENSION_STORAGE) : 0;
+  int hasExtensions = good_host->struct_size >= sizeof *good_host && good_host->get_extension;
+  good_storage = hasExtensions ? good_host->get_extension(STOWAGE_EXTENSION_STORAGE) : 0;
   if (!good_storage || !arguments->options[0].text) return STOWAGE_OK;
   return good_storage->open(arguments->options[0].text, &instance->storage);
 }

@@ -43,14 +43,14 @@ typedef struct stowage_describe_extension {
 
 /* ---- stowage.host.storage/1, of a host (draft) ----------------------------------------------------- */
 
-/* Storage in the place of files, for persistent backings. A host that offers it asks the tier to keep there what it would
- * keep in files, and nothing outside: `stowage plugins validate` does so, and has what was not synced get lost as in a
- * power cut. Other hosts do not offer it. A tier says that it uses it by asking for it, in its entry or in open.
+/* Storage in the place of files, for persistent backings. A host that offers it asks the tier to keep there what it
+ * would keep in files, and nothing outside: `stowage plugins validate` does so, and has what was not synced get lost as
+ * in a power cut. Other hosts do not offer it. A tier says that it uses it by asking for it, in its entry or in open.
  *
- * A storage is an array of bytes with a length, as a file is. What was written is seen by reads at once; it outlives the
- * power only when a sync that began afterwards has answered STOWAGE_OK. Until then each write may be kept, lost or kept in
- * part (in units of 512 bytes), and in any order. All functions may be called on any thread, side by side, answer a result
- * of the interface, and may block. */
+ * A storage is an array of bytes with a length, as a file is. What was written is seen by reads at once; it outlives
+ * the power only when a sync that began afterwards has answered STOWAGE_OK. Until then each write may be kept, lost or
+ * kept in part (in units of 512 bytes), and in any order. All functions may be called on any thread, side by side,
+ * answer a result of the interface, and may block. */
 #define STOWAGE_EXTENSION_STORAGE "stowage.host.storage/1"
 
 /* An open storage, the host's. */
@@ -60,9 +60,11 @@ typedef struct stowage_storage_extension {
   uint32_t struct_size; /* sizeof(stowage_storage_extension), as the host knew it */
   uint32_t reserved;
 
-  /* Opens the storage of a name, such as the value of an option of the type STOWAGE_OPTION_PATH, and sets *storage; makes
-   * an empty one if there is none. STOWAGE_RETRY while it is open elsewhere. name is read during the call only. */
-  int32_t (*STOWAGE_NONNULL open)(const char *STOWAGE_NONNULL name, stowage_storage *STOWAGE_NULLABLE *STOWAGE_NONNULL storage);
+  /* Opens the storage of a name, such as the value of an option of the type STOWAGE_OPTION_PATH, and sets *storage;
+   * makes an empty one if there is none. STOWAGE_RETRY while it is open elsewhere. name is read during the call only.
+   */
+  int32_t (*STOWAGE_NONNULL open)(const char *STOWAGE_NONNULL name,
+                                  stowage_storage *STOWAGE_NULLABLE *STOWAGE_NONNULL storage);
 
   /* Once for each open; brings nothing out. No other call on this storage may be running, or come later. */
   void (*STOWAGE_NONNULL close)(stowage_storage *STOWAGE_NONNULL storage);
