@@ -12,14 +12,18 @@ let common: [SwiftSetting] = [
 /// A shipped tier: one folder under Plugins/, one dynamic library. Module names carry the tier's version, as two builds
 /// of one Swift module in a process would share runtime metadata. Products are named NAME-tier: one named like
 /// its C library would be taken for it by the linker.
-struct ShippedTier { let name, module, system, package: String }
+struct ShippedTier {
+  let name, module, system, package: String
+  /// A target in C beside the sources in Swift, if there is one.
+  var helper: String?
+}
 
 let tierVersion = "0_9_0"
 let shippedTiers = [
   ShippedTier(name: "lz4", module: "Lz4Tier", system: "CLZ4", package: "liblz4-dev"),
   ShippedTier(name: "zstd", module: "ZstdTier", system: "CZstd", package: "libzstd-dev"),
   ShippedTier(name: "brotli", module: "BrotliTier", system: "CBrotli", package: "libbrotli-dev"),
-  ShippedTier(name: "aes-gcm", module: "AesGcmTier", system: "CCrypto", package: "libssl-dev"),
+  ShippedTier(name: "aes-gcm", module: "AesGcmTier", system: "CCrypto", package: "libssl-dev", helper: "CKeyMemory"),
   ShippedTier(name: "swapfile", module: "SwapfileTier", system: "CUring", package: "liburing-dev"),
 ]
 
@@ -31,15 +35,17 @@ let tierProducts: [Product] = shippedTiers.map {
 }
 
 let tierTargets: [Target] = shippedTiers.flatMap { tier -> [Target] in
-  [
+  let helper = tier.helper.map { Target.target(name: $0, path: "Plugins/\(tier.name)/\($0)") }
+  return [
     .systemLibrary(
       name: tier.system, path: "Plugins/\(tier.name)/\(tier.system)", providers: [.apt([tier.package])]),
     .target(
       name: "\(tier.module)_\(tierVersion)",
-      dependencies: [.target(name: tier.system), .product(name: "StowageTier", package: "plugin-sdk")],
+      dependencies: [.target(name: tier.system), .product(name: "StowageTier", package: "plugin-sdk")]
+        + (tier.helper.map { [.target(name: $0)] } ?? []),
       path: "Plugins/\(tier.name)/Sources", swiftSettings: common,
       linkerSettings: [.unsafeFlags(["-Xlinker", "--version-script=\(exportsOfTiers)"])]),
-  ]
+  ] + (helper.map { [$0] } ?? [])
 }
 
 let package = Package(

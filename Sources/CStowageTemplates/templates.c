@@ -107,6 +107,9 @@ static const unsigned char file32[] = {
 static const unsigned char file33[] = {
 #embed "../../plugin-sdk/Sources/StowageTier/TierExtensions.swift"
 };
+static const unsigned char file34[] = {
+#embed "../../plugin-sdk/Sources/StowageTier/RekeyTier.swift"
+};
 
 #define FILE_AT(number, path) {path, file##number, sizeof file##number}
 
@@ -145,6 +148,7 @@ static const stowage_template_file files[] = {
     FILE_AT(31, "include/stowage/tier-helpers.h"),
     FILE_AT(32, "include/stowage/extensions.h"),
     FILE_AT(33, "Sources/StowageTier/TierExtensions.swift"),
+    FILE_AT(34, "Sources/StowageTier/RekeyTier.swift"),
 };
 
 size_t stowage_template_file_count(void) { return sizeof files / sizeof files[0]; }

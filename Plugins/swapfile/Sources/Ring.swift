@@ -93,9 +93,8 @@ struct Ring {
     defer { pthread_mutex_unlock(&state.pointee.lock) }
     var count = min(requests.count, Ring.limit - state.pointee.inFlight)
     guard count > 0 || requests.isEmpty else { throw .retry }
-    if let wrong = requests.prefix(count).firstIndex(where: { !Ring.isInside($0, state) }) {
-      let run = SlotRun(requests[wrong], slotSize: state.pointee.file.slotSize)
-      if wrong == 0 { try state.pointee.file.check(run, state.pointee.host) }
+    if let wrong = requests.prefix(count).firstIndex(where: { !Ring.isAllowed($0, state) }) {
+      if wrong == 0 { try Ring.refuse(requests[wrong], state) }
       count = wrong
     }
     for request in requests.prefix(count) {
@@ -107,11 +106,30 @@ struct Ring {
     return count
   }
 
-  private static func isInside(
+  private static func isAllowed(
     _ request: UnsafeMutablePointer<stowage_request>, _ state: UnsafeMutablePointer<State>
   ) -> Bool {
-    request.pointee.operation == STOWAGE_OPERATION_SYNC
-      || state.pointee.file.has(SlotRun(request, slotSize: state.pointee.file.slotSize))
+    let file = state.pointee.file
+    let operation = request.pointee.operation
+    if operation == STOWAGE_OPERATION_SYNC { return !file.hasLostWrites }
+    if file.isReadOnly && operation != STOWAGE_OPERATION_READ { return false }
+    return file.has(SlotRun(request, slotSize: file.slotSize))
+  }
+
+  /// Throws why a request is not taken.
+  private static func refuse(
+    _ request: UnsafeMutablePointer<stowage_request>, _ state: UnsafeMutablePointer<State>
+  ) throws(TierError) {
+    let (file, host) = (state.pointee.file, state.pointee.host)
+    if request.pointee.operation == STOWAGE_OPERATION_SYNC {
+      if let loss = file.earlierLoss(host) { throw loss }
+      return
+    }
+    let run = SlotRun(request, slotSize: file.slotSize)
+    if request.pointee.operation != STOWAGE_OPERATION_READ {
+      try file.checkWritable(words(request.pointee.operation, run), host)
+    }
+    try file.check(run, host)
   }
 
   /// Queues what is left of a request; `tier_number` says how many bytes are done. With the lock held.
@@ -204,9 +222,16 @@ struct Ring {
     if operation == STOWAGE_OPERATION_READ && (result == 0 || isBrokenEnd) {
       return .done(state.pointee.file.cutShort(state.pointee.host).rawValue)
     }
+    if result < 0 && operation == STOWAGE_OPERATION_SYNC {
+      let failure = FileFailure(state.pointee.file.path, -result)
+      return .done(state.pointee.file.lost(failure, state.pointee.host).rawValue)
+    }
     if result < 0 {
       let action = words(operation, run)
       return .done(FileFailure(state.pointee.file.path, -result).told(to: state.pointee.host, action).rawValue)
+    }
+    if operation == STOWAGE_OPERATION_SYNC, let loss = state.pointee.file.earlierLoss(state.pointee.host) {
+      return .done(loss.rawValue)
     }
     guard isTransfer else { return .done(STOWAGE_OK) }
     request.pointee.tier_number += UInt64(result)

@@ -2,6 +2,7 @@
 import CUring
 import Glibc
 import StowageTier
+import Synchronization
 
 /// The open, locked file and where things lie in it.
 ///
@@ -12,167 +13,41 @@ import StowageTier
 struct SwapFile {
   let path: String
   let descriptor: Int32
-  let slotSize: Int
+  let identity: FileIdentity
   let slotCount: Int
+  /// Nothing is ever written then.
+  let isReadOnly: Bool
   /// Whether transfers go past the system's page cache.
   let isDirect: Bool
+  /// Why what was written may not be on the disk, once that is so: a system error. Shared by all copies of this value.
+  let lostWrites: UnsafeMutablePointer<Atomic<Int32>>
 
   /// Where slot 0 begins: past the roots, aligned for the largest page.
   static let firstSlotOffset = 65536
   static let blockSize = 4096
 
+  var slotSize: Int { identity.slotSize }
+
   func offset(of run: SlotRun) -> Int { SwapFile.firstSlotOffset + run.offset }
 
-  // MARK: Opening
-
-  /// Opens the file, or makes it, and claims it for this instance.
-  static func open(path: String, size: Int, slotSize: Int, host: TierHost) throws(TierError) -> SwapFile {
-    let (descriptor, isNew) = try claim(path, host)
-    do {
-      return try prepare(path, descriptor, isNew: isNew, size: size, slotSize: slotSize, host)
-    } catch {
-      // Nothing was ever stored in a file that could not be set up.
-      if isNew { unlink(path) }
-      _ = Glibc.close(descriptor)
-      throw error
-    }
+  func close(_ host: TierHost) {
+    _ = Glibc.close(descriptor)
+    SwapFile.free(lostWrites, host)
   }
 
-  /// Opens and locks. The lock belongs to the open file, so it also keeps out a second instance in this process.
-  private static func claim(_ path: String, _ host: TierHost) throws(TierError) -> (Int32, isNew: Bool) {
-    // Between open and lock another may remove the file: then the path names another file, and we start again.
-    for _ in 0..<16 {
-      let descriptor = Glibc.open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0o600)
-      guard descriptor >= 0 else { throw openFailure(path, host) }
-      var mine = stat()
-      var named = stat()
-      guard fstat(descriptor, &mine) == 0 else {
-        let failure = FileFailure(path)
-        _ = Glibc.close(descriptor)
-        throw failure.told(to: host, "ask for its size")
-      }
-      guard mine.st_mode & 0o170000 == 0o100000 else {
-        _ = Glibc.close(descriptor)
-        throw host.fail(.invalid, "\(path) is not a regular file; 'path' must name a file that this tier may make")
-      }
-      guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else {
-        _ = Glibc.close(descriptor)
-        throw host.fail(.retry, "\(path) is in use by another store; each needs a file of its own")
-      }
-      if stat(path, &named) == 0, named.st_ino == mine.st_ino, named.st_dev == mine.st_dev,
-        fstat(descriptor, &mine) == 0
-      {
-        return (descriptor, isNew: mine.st_size == 0)
-      }
-      _ = Glibc.close(descriptor)
-    }
-    throw host.fail(.retry, "\(path) is being replaced by someone else all the time")
+  static func makeLostWrites(_ host: TierHost) throws(TierError) -> UnsafeMutablePointer<Atomic<Int32>> {
+    let memory = try host.allocate(MemoryLayout<Atomic<Int32>>.size, alignment: 64)
+    let value = memory.bindMemory(to: Atomic<Int32>.self).baseAddress.unsafelyUnwrapped
+    value.initialize(to: Atomic(0))
+    return value
   }
 
-  private static func openFailure(_ path: String, _ host: TierHost) -> TierError {
-    let failure = FileFailure(path)
-    switch failure.code {
-    case ENOENT, ENOTDIR:
-      let folder = parent(of: path)
-      return host.fail(.invalid, "\(path): there is no folder \(folder); make it, or set 'path' to another place")
-    case EACCES, EPERM, EROFS:
-      return host.fail(.invalid, "\(path): \(failure.systemText); set 'path' to a place that this user may write to")
-    case EISDIR:
-      return host.fail(.invalid, "\(path) is a folder; 'path' must name a file in it")
-    default:
-      return failure.told(to: host, "open it")
-    }
+  static func free(_ lostWrites: UnsafeMutablePointer<Atomic<Int32>>, _ host: TierHost) {
+    lostWrites.deinitialize(count: 1)
+    host.free(UnsafeMutableRawBufferPointer(start: lostWrites, count: MemoryLayout<Atomic<Int32>>.size))
   }
 
-  private static func prepare(
-    _ path: String, _ descriptor: Int32, isNew: Bool, size: Int, slotSize: Int, _ host: TierHost
-  ) throws(TierError) -> SwapFile {
-    let block = try host.allocate(blockSize, alignment: blockSize)
-    defer { host.free(block) }
-    if isNew {
-      // First of all, so that a crash while room is being reserved leaves a file that we know again.
-      FileIdentity(slotSize: slotSize).write(to: block)
-      guard pwrite(descriptor, block.baseAddress, blockSize, 0) == blockSize else {
-        throw FileFailure(path).told(to: host, "write its first block")
-      }
-    } else {
-      guard pread(descriptor, block.baseAddress, blockSize, 0) == blockSize, let found = FileIdentity(block) else {
-        throw host.fail(
-          .invalid, "\(path) exists and is no swap file of this tier; it was left as it is. Set 'path' to another name")
-      }
-      try found.check(path, slotSize: slotSize, host)
-    }
-    // Ours from here on: nobody else has business in it.
-    _ = fchmod(descriptor, 0o600)
-    let slots = try reserve(path, descriptor, isNew: isNew, size: size, slotSize: slotSize, host)
-    if isNew {
-      guard fsync(descriptor) == 0 else { throw FileFailure(path).told(to: host, "bring it to the disk") }
-      syncFolder(of: path)
-    }
-    return SwapFile(
-      path: path, descriptor: descriptor, slotSize: slotSize, slotCount: slots,
-      isDirect: goDirect(descriptor, block))
-  }
-
-  /// Makes room for all slots now, rather than failing in the middle of a swap-out. Gives how many there are: a
-  /// file is never made shorter, as it may hold a session.
-  private static func reserve(
-    _ path: String, _ descriptor: Int32, isNew: Bool, size: Int, slotSize: Int, _ host: TierHost
-  ) throws(TierError) -> Int {
-    var now = stat()
-    guard fstat(descriptor, &now) == 0 else { throw FileFailure(path).told(to: host, "ask for its size") }
-    let oldLength = Int(now.st_size)
-    let length = max(oldLength, firstSlotOffset + size)
-
-    var disk = statvfs()
-    let missing = length - Int(now.st_blocks) * 512
-    if fstatvfs(descriptor, &disk) == 0, missing > Int(disk.f_bavail) * Int(disk.f_frsize) {
-      let free = Int(disk.f_bavail) * Int(disk.f_frsize)
-      // A file that is long enough still works where it was written before; the host hears FULL elsewhere.
-      if oldLength == length {
-        host.log(.warning, "\(path): the disk has no room for the parts that were given back: writes may fail")
-        return (oldLength - firstSlotOffset) / slotSize
-      }
-      throw host.fail(
-        .full, "\(path): the disk is too full: \(missing) bytes are needed, \(free) are free. Set 'size' lower")
-    }
-    if fallocate(descriptor, 0, 0, length) != 0 {
-      let failure = FileFailure(path)
-      guard failure.code == EOPNOTSUPP || failure.code == ENOSYS else {
-        if !isNew { _ = ftruncate(descriptor, oldLength) }
-        throw failure.told(to: host, "reserve \(length) bytes")
-      }
-      guard ftruncate(descriptor, length) == 0 else { throw FileFailure(path).told(to: host, "grow it") }
-      host.log(.warning, "\(path): this file system cannot reserve room: writes may find the disk full")
-    }
-    return (length - firstSlotOffset) / slotSize
-  }
-
-  /// Turns the page cache off where the file system can do without it, and tries it out.
-  private static func goDirect(_ descriptor: Int32, _ block: UnsafeMutableRawBufferPointer) -> Bool {
-    let flags = fcntl(descriptor, F_GETFL)
-    guard flags >= 0, fcntl(descriptor, F_SETFL, flags | stowage_o_direct) == 0 else { return false }
-    if pread(descriptor, block.baseAddress, blockSize, 0) == blockSize { return true }
-    _ = fcntl(descriptor, F_SETFL, flags)
-    return false
-  }
-
-  /// Makes the new name durable. A failure here only means that the file may be missing after a crash.
-  private static func syncFolder(of path: String) {
-    let folder = Glibc.open(parent(of: path), O_RDONLY | O_DIRECTORY | O_CLOEXEC)
-    guard folder >= 0 else { return }
-    _ = fsync(folder)
-    _ = Glibc.close(folder)
-  }
-
-  private static func parent(of path: String) -> String {
-    guard let slash = path.lastIndex(of: "/") else { return "." }
-    return slash == path.startIndex ? "/" : String(path[..<slash])
-  }
-
-  func close() { _ = Glibc.close(descriptor) }
-
-  // MARK: Plain input and output
+  // MARK: Checks
 
   /// A write past the last slot would make the file longer than what was reserved.
   func has(_ run: SlotRun) -> Bool { run.first < UInt64(slotCount) && run.count <= slotCount - Int(run.first) }
@@ -182,31 +57,51 @@ struct SwapFile {
     guard has(run) else { throw host.fail(.gone, "\(path) has \(slotCount) slots: there is no \(run.words)") }
   }
 
+  /// Refuses what would change the file if it is open for reading only.
+  func checkWritable(_ action: String, _ host: TierHost) throws(TierError) {
+    guard !isReadOnly else {
+      throw host.fail(.unsupported, "\(path) is open for reading only ('open' is read-only): could not \(action)")
+    }
+  }
+
+  // MARK: Plain input and output
+
   func read(_ run: SlotRun, into buffer: UnsafeMutableRawBufferPointer, _ host: TierHost) throws(TierError) {
     try check(run, host)
+    try read(buffer, at: offset(of: run), run.words, host)
+  }
+
+  func write(_ run: SlotRun, from buffer: UnsafeRawBufferPointer, _ host: TierHost) throws(TierError) {
+    try checkWritable("write \(run.words)", host)
+    try check(run, host)
+    try write(buffer, at: offset(of: run), run.words, host)
+  }
+
+  func read(
+    _ buffer: UnsafeMutableRawBufferPointer, at start: Int, _ words: String, _ host: TierHost
+  ) throws(TierError) {
     var done = 0
     while done < buffer.count {
-      // The host's buffer is as long as the run; `done` stays inside it.
-      let count = pread(descriptor, buffer.baseAddress.map { $0 + done }, buffer.count - done, offset(of: run) + done)
+      // `done` stays inside the buffer.
+      let count = pread(descriptor, buffer.baseAddress.map { $0 + done }, buffer.count - done, start + done)
       if count > 0 {
         done += count
       } else if count == 0 || (errno == EINVAL && done % SwapFile.blockSize != 0) {
         throw cutShort(host)
       } else if errno != EINTR {
-        throw FileFailure(path).told(to: host, "read \(run.words)")
+        throw FileFailure(path).told(to: host, "read \(words)")
       }
     }
   }
 
-  func write(_ run: SlotRun, from buffer: UnsafeRawBufferPointer, _ host: TierHost) throws(TierError) {
-    try check(run, host)
+  func write(_ buffer: UnsafeRawBufferPointer, at start: Int, _ words: String, _ host: TierHost) throws(TierError) {
     var done = 0
     while done < buffer.count {
-      let count = pwrite(descriptor, buffer.baseAddress.map { $0 + done }, buffer.count - done, offset(of: run) + done)
+      let count = pwrite(descriptor, buffer.baseAddress.map { $0 + done }, buffer.count - done, start + done)
       if count >= 0 {
         done += count
       } else if errno != EINTR {
-        throw FileFailure(path).told(to: host, "write \(run.words)")
+        throw FileFailure(path).told(to: host, "write \(words)")
       }
     }
   }
@@ -217,16 +112,42 @@ struct SwapFile {
   }
 
   func trim(_ run: SlotRun, _ host: TierHost) throws(TierError) {
+    try checkWritable("give back \(run.words)", host)
     try check(run, host)
     while fallocate(descriptor, stowage_punch_hole, offset(of: run), run.byteCount) != 0 {
       guard errno == EINTR else { throw FileFailure(path).told(to: host, "give back \(run.words)") }
     }
   }
 
+  // MARK: Durability
+
+  /// Brings all writes to the disk. Once that has failed it fails for good: the system tells of a lost write only once,
+  /// and a second attempt would succeed without it.
   func sync(_ host: TierHost) throws(TierError) {
+    guard !isReadOnly else { return }
+    if let earlier = earlierLoss(host) { throw earlier }
     while fdatasync(descriptor) != 0 {
-      guard errno == EINTR else { throw FileFailure(path).told(to: host, "bring it to the disk") }
+      let failure = FileFailure(path)
+      guard failure.code == EINTR else { throw lost(failure, host) }
     }
+    if let meanwhile = earlierLoss(host) { throw meanwhile }
+  }
+
+  /// Notes that writes may be lost, and why.
+  func lost(_ failure: FileFailure, _ host: TierHost) -> TierError {
+    lostWrites.pointee.store(failure.code, ordering: .relaxed)
+    return failure.told(to: host, "bring it to the disk")
+  }
+
+  var hasLostWrites: Bool { lostWrites.pointee.load(ordering: .relaxed) != 0 }
+
+  /// What a sync answers after one that failed.
+  func earlierLoss(_ host: TierHost) -> TierError? {
+    let code = lostWrites.pointee.load(ordering: .relaxed)
+    guard code != 0 else { return nil }
+    return host.fail(
+      .io, "\(path): it could not be brought to the disk before (\(FileFailure(path, code).systemText)), so writes "
+        + "may be lost; check the disk, and open the file anew")
   }
 }
 

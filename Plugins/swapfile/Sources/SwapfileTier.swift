@@ -13,6 +13,10 @@ struct SwapfileTier: BackingTier, ~Copyable {
       .path("path", "the file; made if it is missing, refused if it holds something else", required: true),
       .bytes("size", "room for pages, in bytes, reserved on the disk at once", default: 1 << 30, in: 65536...(1 << 50)),
       .choice(
+        "open",
+        "create: made if it is missing; existing: as it is, 'size' does not count; read-only: nothing is written",
+        of: ["create", "existing", "read-only"], default: "create"),
+      .choice(
         "io", "how to reach the file: io-uring with many requests in flight, or plain system calls",
         of: ["auto", "io-uring", "plain"], default: "auto"),
     ],
@@ -34,12 +38,17 @@ struct SwapfileTier: BackingTier, ~Copyable {
     let size = try arguments.number("size") / arguments.pageSize * arguments.pageSize
     guard size > 0 else { throw host.fail(.invalid, "'size' must be at least one page") }
 
-    let file = try SwapFile.open(path: path, size: size, slotSize: arguments.pageSize, host: host)
+    let word = try arguments.text("open") ?? ""
+    guard let mode = OpenMode(rawValue: word) else {
+      throw host.fail(.invalid, "'open' is \(word), not create, existing or read-only")
+    }
+    let opening = FileOpening(path: path, mode: mode, size: size, slotSize: arguments.pageSize, host: host)
+    let file = try opening.open()
     let parts: (UnsafeMutablePointer<Root>, UnsafeMutablePointer<pthread_mutex_t>)
     do throws(TierError) {
       parts = try SwapfileTier.openRoot(file, host)
     } catch {
-      file.close()
+      file.close(host)
       throw error
     }
     let ring: Ring?
@@ -47,7 +56,7 @@ struct SwapfileTier: BackingTier, ~Copyable {
       ring = try SwapfileTier.openRing(file, try arguments.text("io") ?? "auto", host)
     } catch {
       SwapfileTier.closeRoot(parts.0, parts.1, host)
-      file.close()
+      file.close(host)
       throw error
     }
     self.host = host
@@ -101,7 +110,7 @@ struct SwapfileTier: BackingTier, ~Copyable {
   mutating func close() {
     ring?.close()
     SwapfileTier.closeRoot(root, rootLock, host)
-    file.close()
+    file.close(host)
   }
 
   func slotCount() -> UInt64 { UInt64(file.slotCount) }

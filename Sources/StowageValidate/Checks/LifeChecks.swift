@@ -183,9 +183,9 @@ enum LifeChecks {
       switch option.kind {
       case .flag: arguments.values[option.key] = .number(1 - option.numberDefault)
       case .number: arguments.values[option.key] = .number(option.numberDefault == low ? min(high, low + 1) : low)
-      case .choice: break
-      case .text: arguments.values[option.key] = .text("another")
-      case .bytes, .path: break
+      // A text that the user did not give may exclude what he gave.
+      case .text: if run.order.options.isEmpty { arguments.values[option.key] = .text("another") }
+      case .choice, .bytes, .path: break
       }
     }
     return arguments

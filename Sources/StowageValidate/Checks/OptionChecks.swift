@@ -14,8 +14,11 @@ enum OptionChecks {
     advice: "Accept in open what the table of options allows, or narrow the table."
   ) { run in
     try each(run, { OptionValues.documented($0, run) }) { code, option, value in
-      // What the machine lacks is no fault: room, memory, a service of the system.
-      let isAllowed = [STOWAGE_OK, STOWAGE_RETRY, STOWAGE_FULL, STOWAGE_UNSUPPORTED].contains(code)
+      // What the machine lacks is no fault: room, memory, a service of the system, a file that is to be there.
+      var allowed = [STOWAGE_OK, STOWAGE_RETRY, STOWAGE_FULL, STOWAGE_UNSUPPORTED, STOWAGE_GONE]
+      // Nor that it excludes what the user gave, if it is taken without.
+      if code == STOWAGE_INVALID, try opensAlone(run, option, value) { allowed.append(code) }
+      let isAllowed = allowed.contains(code)
       try run.expect(isAllowed, "open with \(shown(option, value)) answered \(OpenTier.said(code)), though the table allows it")
     }
   }
@@ -79,11 +82,14 @@ enum OptionChecks {
   ) { run in
     let tier = try run.load()
     let table = try tier.table()
-    var raw = RawArguments(try OpenArguments(run, table), table)
+    let plain = RawArguments(try OpenArguments(run, table), table)
+    var raw = plain
     for (index, option) in table.options.enumerated() where option.kind == .text && raw.values[index].text == nil {
       raw.values[index] = .init(text: Array("given".utf8))
     }
-    let (code, instance) = raw.open(tier, in: .borrowed)
+    var (code, instance) = raw.open(tier, in: .borrowed)
+    // What the user gave may exclude a text.
+    if code == STOWAGE_INVALID, !run.order.options.isEmpty { (code, instance) = plain.open(tier, in: .borrowed) }
     try run.expect(code == STOWAGE_OK && instance != nil, "open answered \(OpenTier.said(code))")
     try use(tier, table, raw, code, instance, "after its arguments were gone")
   }
@@ -197,6 +203,21 @@ enum OptionChecks {
     run.summary = "\(count) values"
   }
 
+  /// Whether the value is taken without the other options that the user gave.
+  private static func opensAlone(_ run: CheckRun, _ option: TierOption, _ value: RawArguments.Value) throws -> Bool {
+    let tier = try run.load()
+    let table = try tier.table()
+    var arguments = try OpenArguments(run, table)
+    let others = table.options.filter { !$0.isRequired && $0.key != option.key && run.order.options[$0.key] != nil }
+    guard !others.isEmpty, let index = table.options.firstIndex(where: { $0.key == option.key }) else { return false }
+    for other in others { arguments.values[other.key] = nil }
+    var raw = RawArguments(arguments, table)
+    raw.values[index] = value
+    let (code, instance) = raw.open(tier)
+    try use(tier, table, raw, code, instance, "opened with \(shown(option, value))")
+    return code == STOWAGE_OK || code == STOWAGE_GONE
+  }
+
   private static func expectError(_ run: CheckRun, _ code: Int32, _ option: TierOption, _ value: RawArguments.Value) throws {
     try run.expect(
       code == STOWAGE_OK || TierCodes.isError(code),
@@ -219,7 +240,7 @@ enum OptionChecks {
     guard code == STOWAGE_OK else { return }
     guard let instance else { throw tier.run.fail("\(when), open answered OK and gave no instance") }
     let opened = OpenTier(tier, table, raw.arguments, instance: instance)
-    try opened.work(when)
+    try opened.work(when, mayBeReadOnly: true)
     opened.close()
   }
 

@@ -19,7 +19,7 @@ enum TransformKeepingChecks {
     let later = try first.tier.savedState() ?? []
     first.close()
     for (saved, words) in [(state, "before the pages were encoded"), (later, "after the pages were encoded")] {
-      let tier = try loaded.open(.transform)
+      let tier = try loaded.open(.transform) { $0.epoch += 1 }
       try tier.loadState(saved)
       let second = try TransformBench(tier)
       for encoding in encodings {
@@ -60,7 +60,9 @@ enum TransformKeepingChecks {
   ) { run in
     let loaded = try run.load()
     let first = try TransformBench(try loaded.open(.transform))
-    guard !first.tier.hasState else { throw run.notApplicable("the tier keeps state, see transform-state") }
+    guard try first.tier.savedState() == nil else {
+      throw run.notApplicable("the tier keeps state, see transform-state")
+    }
     let encodings = try SamplePages.encodings(first)
     let second = try TransformBench(try loaded.open(.transform))
     for encoding in encodings { try expectElsewhere(second, encoding, "another instance") }
@@ -99,7 +101,7 @@ enum TransformKeepingChecks {
     advice: "What state_save gives must stand for itself: no addresses, no process id, nothing that a library makes up anew."
   ) { run in
     let stored = try encodedElsewhere(run)
-    let tier = try run.open(.transform)
+    let tier = try run.load().open(.transform) { $0.epoch += 1 }
     guard let state = stored.state else { throw run.notApplicable("the tier keeps no state") }
     try tier.loadState(state)
     let bench = try TransformBench(tier)

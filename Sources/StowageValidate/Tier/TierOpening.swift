@@ -36,11 +36,15 @@ extension OpenTier {
   /// May give back other bytes, or none: then only how it gets there is looked at.
   var isLossy: Bool { table.flags.contains(.lossy) }
 
-  /// What the tier wants kept; nil when it keeps nothing. A failure ends the check.
+  /// What the tier wants kept; nil when it keeps nothing, or nothing as it is configured. A failure ends the check.
   func savedState() throws -> [UInt8]? {
     guard raw.state_save != nil else { return nil }
     var (code, length, state) = saveState(room: 1 << 20)
     if code == STOWAGE_TOO_BIG, length > 1 << 20, length <= 1 << 28 { (code, length, state) = saveState(room: length) }
+    if code == STOWAGE_UNSUPPORTED {
+      try run.expect(!HostTable.lastError().isEmpty, "state_save answered \(Self.said(code)) and did not say why")
+      return nil
+    }
     guard code == STOWAGE_OK else { throw run.fail("state_save answered \(Self.said(code))") }
     guard length <= state.count else {
       throw run.fail("state_save says that it wrote \(length) bytes into a room of \(state.count)")

@@ -5,13 +5,15 @@ internal import StowageEngine
 
 extension OpenTier {
   /// The least that an instance must do: a page there and back, in a context of its own.
-  /// - Parameter when: begins the message of a failure: "after the other was closed".
-  func work(_ when: String) throws {
+  /// - Parameters:
+  ///   - when: begins the message of a failure: "after the other was closed".
+  ///   - mayBeReadOnly: whether a backing may refuse to be written to.
+  func work(_ when: String, mayBeReadOnly: Bool = false) throws {
     let context = try context()
     defer { end(context) }
     switch table.role {
     case .transform: try workAsTransform(context, when)
-    case .backing: try workAsBacking(context, when)
+    case .backing: try workAsBacking(context, when, mayBeReadOnly)
     }
   }
 
@@ -31,12 +33,20 @@ extension OpenTier {
     try bench.expectBack(encoding, "\(when), a page")
   }
 
-  private func workAsBacking(_ context: OpaquePointer?, _ when: String) throws {
+  private func workAsBacking(_ context: OpaquePointer?, _ when: String, _ mayBeReadOnly: Bool) throws {
     let slots = try capacity()
     guard slots > 0 else { throw run.notRun("it has no slots") }
     let slot = run.random.below(slots)
+    if mayBeReadOnly, try refusesToWrite(context, slot) { return }
     try writeSlot(context, slot, mark: UInt64(slot) + 3, when)
     try expectSlot(context, slot, mark: UInt64(slot) + 3, when)
+  }
+
+  private func refusesToWrite(_ context: OpaquePointer?, _ slot: Int) throws -> Bool {
+    let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: pageSize, alignment: 4096)
+    defer { buffer.deallocate() }
+    buffer.copyBytes(from: page(1))
+    return write(context, slot: slot, count: 1, buffer.baseAddress!) == STOWAGE_UNSUPPORTED
   }
 
   func writeSlot(_ context: OpaquePointer?, _ slot: Int, mark: UInt64, _ when: String) throws {

@@ -27,10 +27,12 @@ public protocol Tier: ~Copyable {
 
   /// How the instance fares; must not block. Needs `offers: .health`.
   func health() -> (state: TierHealth, message: String)
-  /// Writes what must be kept to decode what this instance encoded, and says how long it is. Throws
-  /// `.tooBig` through ``TierStateRoom`` when the room is too small. Needs `offers: .state`.
+  /// Writes what must be kept to decode every object that this instance can decode, those of the state that it was
+  /// given among them. Throws `.tooBig` through ``TierStateRoom`` when the room is too small, and `.unsupported`,
+  /// with the reason, when nothing of what it encodes can outlive it. Needs `offers: .state`.
   func saveState(_ room: inout TierStateRoom) throws(TierError)
-  /// Takes back what `saveState` gave, before any data call. Needs `offers: .state`.
+  /// Takes what `saveState` of an earlier instance gave, before any context is opened, and continues under an epoch of
+  /// its own. Needs `offers: .state`.
   mutating func loadState(_ state: UnsafeRawBufferPointer) throws(TierError)
 
   // The kit's own: made by it for each tier, in the tier's module, so that the calls they make are
@@ -73,10 +75,16 @@ public struct TierStateRoom {
   let room: UnsafeMutableRawBufferPointer
   var length = 0
 
+  /// Tells the host how long the state is; throws `.tooBig` when it does not fit. For a state that takes time to make:
+  /// the host asks for the length first.
+  public mutating func require(_ count: Int) throws(TierError) {
+    length = count
+    guard count <= room.count else { throw .tooBig }
+  }
+
   /// Stores the whole state; throws `.tooBig` when it does not fit, having told the host how much it is.
   public mutating func store(_ state: some Collection<UInt8>) throws(TierError) {
-    length = state.count
-    guard state.count <= room.count else { throw .tooBig }
+    try require(state.count)
     room.copyBytes(from: state)
   }
 }

@@ -50,6 +50,14 @@ public struct TierArguments {
     }
   }
 
+  /// The bytes of a text in the host's memory, valid until `init` returns; nil as for ``text(_:)``. For secrets: no
+  /// copy of theirs is made that nobody wipes.
+  public func borrowedText(_ key: StaticString) throws(TierError) -> UnsafeRawBufferPointer? {
+    let value = try value(key)
+    guard let text = value.text, let length = Int(exactly: value.text_length) else { return nil }
+    return UnsafeRawBufferPointer(start: text, count: length)
+  }
+
   /// Whether the user gave this option.
   public func isGiven(_ key: StaticString) throws(TierError) -> Bool {
     try value(key).given != 0

@@ -118,6 +118,42 @@ struct KitTests {
     #expect(state == [4, 4, 0])
   }
 
+  @Test func aStateIsWrittenForAnotherInstance() throws {
+    var host = MockHost.table()
+    let tier = try #require(
+      SampleTransform.entry(&host) { SampleTransform.open($0, $1) } extensions: { sampleRekey.table($0) })
+    #expect(tier.pointee.get_extension?(STOWAGE_EXTENSION_DESCRIBE) == nil)
+    let found = try #require(tier.pointee.get_extension?(STOWAGE_EXTENSION_REKEY))
+    let offered = found.assumingMemoryBound(to: stowage_rekey_extension.self).pointee
+    #expect(offered.struct_size == UInt32(MemoryLayout<stowage_rekey_extension>.size))
+    let from = try #require(MockHost.open(tier, options: options(add: 9)).instance)
+    let to = try #require(MockHost.open(tier, options: options(add: 4)).instance)
+    defer { for instance in [from, to] { tier.pointee.close(instance) } }
+    var (state, length): ([UInt8], Int) = ([0, 0, 77], 0)
+    #expect(offered.rekey(from, to, nil, 0, &length) == STOWAGE_TOO_BIG)
+    #expect(length == 2)
+    #expect(offered.rekey(from, to, &state, 3, &length) == STOWAGE_OK)
+    #expect(state == [9, 4, 77] && length == 2)
+    #expect(offered.rekey(to, to, &state, 3, &length) == STOWAGE_UNSUPPORTED)
+    #expect(MockHost.message == "the same key")
+  }
+
+  @Test func aSecretIsReadInPlace() throws {
+    func open(_ text: String) -> (instance: OpaquePointer?, result: Int32) {
+      text.withCString { word in
+        var values = options(add: 1)
+        // Longer in memory than it says.
+        values[1] = stowage_option_value(text: word, text_length: 4, number: 0, given: 1, reserved: 0)
+        return MockHost.open(transform, options: values)
+      }
+    }
+    let opened = open("open sesame")
+    #expect(opened.result == STOWAGE_OK)
+    opened.instance.map { transform.pointee.close($0) }
+    #expect(open("shut").result == STOWAGE_AUTH)
+    #expect(MockHost.message == "4 bytes")
+  }
+
   @Test func aLongHealthMessageIsCutBetweenCharacters() throws {
     let instance = try #require(MockHost.open(transform, options: options(add: 9)).instance)
     defer { transform.pointee.close(instance) }
@@ -201,4 +237,5 @@ struct KitTests {
   }
 }
 
+private let sampleRekey = RekeyExtension { SampleTransform.rekey($0, $1, $2, $3, $4) }
 private let sampleDescription = DescribeExtension { DescribeExtension.write("éé", $0, $1, $2) }

@@ -2,13 +2,13 @@
 import StowageTier
 
 /// A transform with everything: options, contexts, a sidecar, state and health.
-struct SampleTransform: TransformTier, ~Copyable {
+struct SampleTransform: TransformTier, RekeyTier, ~Copyable {
   static let about = TierDescription(
     name: "sample", version: "1.2.3", summary: "For tests.", priority: 77, access: .transparent, threads: .parallel,
     required: [.mandatory], optional: [.integrity], sidecarLength: 1, offers: [.state, .health],
     options: [
       .number("add", "what to add to each byte", default: 1, in: 0...255),
-      .text("word", "a word"),
+      .text("word", "a word", secret: true),
       .choice("kind", "a kind", of: ["one", "two"], default: "one"),
       .path("place", "a place", required: true),
       .flag("loud", "says so"),
@@ -26,6 +26,9 @@ struct SampleTransform: TransformTier, ~Copyable {
     let add = try arguments.number("add")
     if add == 99 { throw arguments.host.fail(.invalid, "99 is\nbad") }
     if add == 98 { _ = try arguments.number("no-such") }
+    if let word = try arguments.borrowedText("word") {
+      guard word.elementsEqual("open".utf8) else { throw arguments.host.fail(.authentication, "\(word.count) bytes") }
+    }
     // A type that cannot be copied gets its fields last, when nothing can throw any more.
     host = arguments.host
     self.add = UInt8(truncatingIfNeeded: add)
@@ -42,6 +45,13 @@ struct SampleTransform: TransformTier, ~Copyable {
   mutating func loadState(_ state: UnsafeRawBufferPointer) throws(TierError) {
     guard state.count == 2 else { throw host.fail(.corrupt, "a state has 2 bytes") }
     add = state[0]
+  }
+
+  /// Both numbers, so that a test sees which instance is which.
+  func saveState(for other: borrowing SampleTransform, _ room: inout TierStateRoom) throws(TierError) {
+    if add == other.add { throw host.fail(.unsupported, "the same key") }
+    try room.require(2)
+    try room.store([add, other.add])
   }
 
   func encode(_ job: EncodeJob, _ context: inout Context) throws(TierError) -> Int {

@@ -41,6 +41,26 @@ typedef struct stowage_describe_extension {
   int32_t (*STOWAGE_NONNULL describe)(char *STOWAGE_NONNULL text, size_t room, size_t *STOWAGE_NONNULL length);
 } stowage_describe_extension;
 
+/* ---- stowage.tier.rekey/1, of a transform ----------------------------------------------------------- */
+
+/* Another key for what is kept: the state of one instance, written so that instances opened with other key options can
+ * load it. Nothing that is stored is encoded anew. */
+#define STOWAGE_EXTENSION_REKEY "stowage.tier.rekey/1"
+
+typedef struct stowage_rekey_extension {
+  uint32_t struct_size; /* sizeof(stowage_rekey_extension), as the tier knew it */
+  uint32_t reserved;
+
+  /* from: opened with the options that its state needs, and given that state, if there is one. to: opened with the new
+   * options, given no state, without contexts. Both are instances of this tier, and neither is changed. Writes what
+   * instances opened like `to` take in state_load, to decode what `from` can: the epochs of its state, and its own
+   * once a context for encoding was opened. room and *length are as in state_save. STOWAGE_UNSUPPORTED, with the
+   * reason, when what `from` encoded cannot outlive it; STOWAGE_INVALID when `to` cannot keep a state. May take as
+   * long as open. */
+  int32_t (*STOWAGE_NONNULL rekey)(stowage_instance *STOWAGE_NONNULL from, stowage_instance *STOWAGE_NONNULL to,
+                                   uint8_t *STOWAGE_NULLABLE state, size_t room, size_t *STOWAGE_NONNULL length);
+} stowage_rekey_extension;
+
 /* ---- stowage.host.storage/1, of a host (draft) ----------------------------------------------------- */
 
 /* Storage in the place of files, for persistent backings. A host that offers it asks the tier to keep there what it

@@ -365,7 +365,8 @@ typedef struct stowage_backing {
 
   /* Replaces the root by new_root, atomically and durably (sync included), if it now equals expected
    * byte for byte; otherwise answers STOWAGE_GONE and changes nothing. expected_length 0: there is none
-   * yet. A crash leaves the one or the other. */
+   * yet. A crash leaves the one or the other; so may another error: what either needs must be kept until
+   * a later swap succeeds. */
   int32_t (*STOWAGE_NULLABLE root_swap)(stowage_instance *STOWAGE_NONNULL instance, const uint8_t *STOWAGE_NULLABLE expected,
                                         size_t expected_length, const uint8_t *STOWAGE_NONNULL new_root,
                                         size_t new_length);
@@ -429,9 +430,17 @@ typedef struct stowage_tier {
                                           stowage_context *STOWAGE_NULLABLE *STOWAGE_NONNULL context);
   void (*STOWAGE_NULLABLE thread_close)(stowage_instance *STOWAGE_NONNULL instance, stowage_context *STOWAGE_NONNULL context);
 
-  /* Optional, both or neither. What must be kept to decode what this instance encoded: a dictionary, a
-   * wrapped key. state_save writes at most room bytes and sets *length; with room 0 it answers
-   * STOWAGE_TOO_BIG and sets *length to what it needs. state_load comes before any data call. */
+  /* Optional, both or neither. What must be kept to decode every object that this instance can decode: those
+   * that it encodes, and those of the state that it was given. A dictionary, a wrapped key. state_save writes
+   * at most room bytes and sets *length; with room 0 it answers STOWAGE_TOO_BIG and sets *length to what it
+   * needs. When nothing of what this instance encodes can outlive it, as it is configured, the answer is
+   * STOWAGE_UNSUPPORTED, whatever the room, and set_error says why and what to do: the host refuses to suspend
+   * with that text.
+   *
+   * state_load comes before any context is opened. The instance then continues: it decodes the objects of all
+   * epochs in the state (object->epoch says which), under options that may differ, and encodes under its own
+   * epoch, which the state does not have yet. A damaged state is STOWAGE_CORRUPT, one that needs another key
+   * STOWAGE_AUTH, one that needs other options STOWAGE_INVALID. */
   int32_t (*STOWAGE_NULLABLE state_save)(stowage_instance *STOWAGE_NONNULL instance, uint8_t *STOWAGE_NULLABLE state,
                                          size_t room, size_t *STOWAGE_NONNULL length);
   int32_t (*STOWAGE_NULLABLE state_load)(stowage_instance *STOWAGE_NONNULL instance, const uint8_t *STOWAGE_NONNULL state,
