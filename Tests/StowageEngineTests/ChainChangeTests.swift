@@ -22,7 +22,8 @@ import Testing
     init(isManual: Bool = false) throws {
       let chain = [
         try tier("rle", kind("rle", .rle, priority: 100)), try tier("lz", kind("lz", .lzTransparent, priority: 300)),
-        try tier("cipher", kind("cipher", .cipher, priority: 500)), try backing("disk", kind("disk", .disk, priority: 900)),
+        try tier("cipher", kind("cipher", .cipher, priority: 500)),
+        try backing("disk", kind("disk", .disk, priority: 900)),
       ]
       var configuration = StoreConfiguration(memoryLimit: 8 << 20)
       configuration.storeLimit = 512 << 10
@@ -122,10 +123,17 @@ import Testing
       check(buffer, page.contents, expected)
     }
 
-    /// Waits until so many more operations were done.
-    func wait(operations count: Int) {
+    /// Waits until so many more operations were done, or one has failed.
+    func wait(operations count: Int) throws {
       let from = operations.load(ordering: .relaxed)
-      while operations.load(ordering: .relaxed) < from + count, failures.withLock({ $0.isEmpty }) { usleep(1000) }
+      let end = ContinuousClock.now + .seconds(120)
+      while operations.load(ordering: .relaxed) < from + count, failures.withLock({ $0.isEmpty }) {
+        guard ContinuousClock.now < end else {
+          let done = operations.load(ordering: .relaxed) - from
+          throw TestFailure("within two minutes only \(done) of \(count) operations were done")
+        }
+        usleep(1000)
+      }
     }
   }
 
@@ -154,24 +162,24 @@ import Testing
 
   private func changeChain(_ setup: Setup, _ load: Load) throws {
     let store = setup.store!
-    load.wait(operations: 20_000)
+    try load.wait(operations: 20_000)
 
     try store.addTier(try setup.tier("lz-2", Self.kind("lz", .lz, priority: 200)))
     #expect(store.levelNames == ["store", "rle", "lz-2", "lz", "cipher", "disk"])
-    load.wait(operations: 20_000)
+    try load.wait(operations: 20_000)
     #expect(store.statistics().levels[2].pagesEntered > 0)
 
     // A newer version: the old one goes at once, as no frame was packed by it.
     try store.replaceTier(named: "rle", with: try setup.tier("rle-2", Self.kind("rle", .rle, priority: 100)))
     #expect(try store.removeTier(named: "rle") == .removed)
     #expect(store.levelNames == ["store", "rle-2", "lz-2", "lz", "cipher", "disk"])
-    load.wait(operations: 20_000)
+    try load.wait(operations: 20_000)
     #expect(store.statistics().levels[1].pagesEntered > 0)
     #expect(setup.tiers["rle"]![.instances] == 0 && setup.tiers["rle"]![.contexts] == 0)
 
     // The one that packs: it decodes what it packed as long as there is some.
     try store.replaceTier(named: "lz", with: try setup.tier("lz-3", Self.kind("lz", .lzTransparent, priority: 300)))
-    load.wait(operations: 20_000)
+    try load.wait(operations: 20_000)
     let first = try store.removeTier(named: "lz")
     #expect(first == .removed || store.levelNames.contains("lz"))
     #expect(store.statistics().levels.first { $0.name == "lz-3" }!.pagesEntered > 0)
@@ -179,7 +187,7 @@ import Testing
     // Another backing below, and everything moves there.
     try store.addTier(try setup.backing("memory", Self.kind("memory", .memory, priority: 950)))
     #expect(try store.removeTier(named: "disk") == .removed)
-    load.wait(operations: 10_000)
+    try load.wait(operations: 10_000)
     #expect(store.statistics().levels.last!.pages > 0)
   }
 
@@ -188,13 +196,13 @@ import Testing
     let store = setup.store!
     defer { store.close() }
     try underLoad(store) { load in
-      load.wait(operations: 10_000)
+      try load.wait(operations: 10_000)
       for number in 2...51 {
         let old = number == 2 ? "rle" : "rle-\(number - 1)"
         try store.replaceTier(
           named: old, with: try setup.tier("rle-\(number)", Self.kind("rle", .rle, priority: 100)))
         #expect(try store.removeTier(named: old) == .removed)
-        load.wait(operations: 200)
+        try load.wait(operations: 200)
       }
       // The backing too, with the cipher above it all the time.
       for number in 2...4 {
@@ -202,7 +210,7 @@ import Testing
         try store.replaceTier(
           named: old, with: try setup.backing("disk-\(number)", Self.kind("disk", .disk, priority: 900)))
         #expect(try store.removeTier(named: old) == .removed)
-        load.wait(operations: 5000)
+        try load.wait(operations: 5000)
       }
     }
     #expect(store.levelNames == ["store", "rle-51", "lz", "cipher", "disk-4"])
@@ -227,7 +235,11 @@ import Testing
         buffer.fill(contents)
         pages.append((try store.put(buffer.read, tag: 0), contents))
       }
-      while store.step() {}
+      var steps = 0
+      while store.step() {
+        steps += 1
+        try #require(steps < 100_000, "engine work never ends")
+      }
     }
     for number in 2...13 {
       let old = number == 2 ? "lz" : "lz-\(number - 1)"
@@ -264,11 +276,13 @@ import Testing
     #expect(message { try store.addTier(above) }.contains("above the cipher"))
     let twice = try setup.tier("rle", Self.kind("rle", .rle, priority: 100))
     #expect(message { try store.addTier(twice) }.contains("two tiers"))
-    for number in 0..<4 { try store.addTier(try setup.tier("rle-\(number + 2)", Self.kind("rle", .rle, priority: 100))) }
+    for number in 2...5 {
+      try store.addTier(try setup.tier("rle-\(number)", Self.kind("rle", .rle, priority: 100)))
+    }
     let full = message { try store.addTier(try setup.tier("rle-6", Self.kind("rle", .rle, priority: 100))) }
     #expect(full.contains("no place is left"))
     #expect(store.levelNames == ["store", "rle", "rle-2", "rle-3", "rle-4", "rle-5", "lz", "cipher", "disk"])
-    for (name, tier) in setup.tiers where ["cipher-2", "memory", "rle-6"].contains(name) { #expect(tier[.instances] == 0) }
+    for name in ["cipher-2", "memory", "rle-6"] { #expect(setup.tiers[name]![.instances] == 0) }
 
     let fixed = try Store(configuration: StoreConfiguration(memoryLimit: 8 << 20), chain: [])
     defer { fixed.close() }

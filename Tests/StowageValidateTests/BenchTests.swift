@@ -30,7 +30,8 @@ import Testing
     let folder = try TemporaryFolder()
     let plot = folder.file("plot.svg").path
     let outcome = try Command.stowage(
-      "plugins", "bench", file("lz4"), file("zstd"), file("swapfile"), "--count", "300", "--rounds", "1", "--threads", "2",
+      "plugins", "bench", file("lz4"), file("zstd"), file("swapfile"), "--count", "300", "--rounds", "1", "--threads",
+      "2",
       "--set", "swapfile.size=16M", "--json", "--plot", plot)
     #expect(outcome.status == 0, "\(outcome.errors)")
     let report = try JSONDecoder().decode(Report.self, from: Data(outcome.output.utf8))

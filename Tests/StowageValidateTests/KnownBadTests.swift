@@ -80,7 +80,9 @@ import Testing
     // No check waits for itself: one after the other, all can be run.
     var done: Set<String> = []
     var left = CheckList.all
-    while let index = left.firstIndex(where: { done.isSuperset(of: $0.needs) }) { done.insert(left.remove(at: index).id) }
+    while let index = left.firstIndex(where: { done.isSuperset(of: $0.needs) }) {
+      done.insert(left.remove(at: index).id)
+    }
     #expect(left.isEmpty, "\(left.map(\.id)) need each other")
   }
 }
@@ -108,8 +110,8 @@ enum KnownBad {
     }
   }
 
-  /// Compiles ID.c; `FIXTURE_NAME` is the name that the tier is to give itself. What a fixture needs beside it (a second
-  /// library, rights of the file) its first lines say, see `FixtureBuild`.
+  /// Compiles ID.c; `FIXTURE_NAME` is the name that the tier is to give itself. What a fixture needs beside it (a
+  /// second library, rights of the file) its first lines say, see `FixtureBuild`.
   static func compile(_ id: String, into folder: URL) throws -> URL {
     try FixtureBuild(Self.folder.appendingPathComponent("\(id).c")).compile(id, into: folder)
   }

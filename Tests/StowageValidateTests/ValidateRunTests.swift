@@ -44,7 +44,7 @@ import Testing
     #expect(!helpers.isEmpty)
     #expect(try contents(temporary) != [])
     kill(process.processIdentifier, signal)
-    process.waitUntilExit()
+    try process.waitUntilExit(within: .seconds(60))
     #expect(process.terminationReason == .exit && process.terminationStatus == 128 + signal)
     #expect(try contents(temporary) == [])
     #expect(try contents(folder) == ["hang-entry.tier.so"])

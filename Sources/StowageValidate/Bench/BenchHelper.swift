@@ -88,6 +88,7 @@ public enum BenchHelper {
     }
     throw .refused(
       file: file,
-      reason: (isLate ? "it was not done within \(timeLimit)" : HelperProcess.text(ofStatus: status)) + during + process.said)
+      reason: (isLate ? "it was not done within \(timeLimit)" : HelperProcess.text(ofStatus: status)) + during
+        + process.said)
   }
 }

@@ -30,7 +30,8 @@ enum BackingRootChecks {
       throw tier.run.fail("root_swap from \(expected.count) to \(new.count) bytes answered \(OpenTier.said(code))")
     }
     let now = try tier.root()
-    try tier.run.expect(now == new, "root_read after root_swap to \(new.count) bytes gives another root, of \(now.count) bytes")
+    try tier.run.expect(
+      now == new, "root_read after root_swap to \(new.count) bytes gives another root, of \(now.count) bytes")
   }
 
   /// Swaps numbered roots of 64 to 4063 bytes until the end comes, and says each time that it is done.
@@ -58,7 +59,8 @@ enum BackingRootChecks {
   static let swap = Check(
     "backing-root", .backing, scope: .persistentBackings, needs: ["backing-read-write"],
     proves: "There is no root at first; root_swap sets and replaces it, and root_read gives it.",
-    advice: "root_read of a new place answers OK with a length of 0; root_swap with expected_length 0 sets the first root."
+    advice:
+      "root_read of a new place answers OK with a length of 0; root_swap with expected_length 0 sets the first root."
   ) { run in
     let tier = try open(run)
     let first = try tier.root()
@@ -198,7 +200,8 @@ enum BackingRootChecks {
         if code == STOWAGE_OK { wins.withLock { $0.append(thread) } }
       }
       let winners = wins.withLock { $0 }
-      try run.expect(winners.count == 1, "of 4 root_swap calls side by side that expect the same root \(winners.count) succeeded")
+      try run.expect(
+        winners.count == 1, "of 4 root_swap calls side by side that expect the same root \(winners.count) succeeded")
       last = root(turn * 10 + winners[0])
       try run.expect(try tier.root() == last, "the root is not that of the one root_swap that succeeded")
     }

@@ -7,7 +7,8 @@ internal import Synchronization
 enum LeakChecks {
   static let all = [descriptors, threads, instances, mappings, contexts, calls, failures]
 
-  private static let advice = "What open makes close ends, what thread_open makes thread_close ends; also when a call fails."
+  private static let advice =
+    "What open makes close ends, what thread_open makes thread_close ends; also when a call fails."
 
   /// One instance from open to close and nothing between, as that is the business of other checks.
   private static func openAndClose(_ loaded: LoadedTier) throws { try OpenTier(loaded, try loaded.table()).close() }
@@ -42,7 +43,9 @@ enum LeakChecks {
     return min(run.times(2000), max(16, Int(Duration.milliseconds(run.times(500)) / each)))
   }
 
-  private static func watch(_ run: CheckRun, _ what: String, allowed: Double, _ measure: @escaping () -> Int) -> GrowthWatch {
+  private static func watch(_ run: CheckRun, _ what: String, allowed: Double, _ measure: @escaping () -> Int)
+    -> GrowthWatch
+  {
     GrowthWatch(run: run, what: what, measure: measure, allowed: allowed)
   }
 

@@ -187,7 +187,8 @@ enum TransformBoundsChecks {
       for encoding in try SamplePages.encodings(bench) {
         let (input, output) = (PlainRoom(3 * tier.pageSize), PlainRoom(3 * tier.pageSize))
         let (encoded, length) = tier.encode(
-          bench.context, encoding.object, input.put(encoding.page), output.base, room: tier.room(for: encoding.page.count),
+          bench.context, encoding.object, input.put(encoding.page), output.base,
+          room: tier.room(for: encoding.page.count),
           side.bytes(tier.sidecarLength))
         try run.expect(encoded == STOWAGE_OK && length <= output.count, "encode answered \(OpenTier.said(encoded))")
         let decoded = tier.decode(

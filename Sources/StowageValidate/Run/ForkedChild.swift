@@ -20,7 +20,8 @@ final class ForkedChild {
     func waitForEnd() -> Never { while true { pause() } }
   }
 
-  /// Starts the body in a process of its own. To be called while this process has one thread and the tier is not loaded.
+  /// Starts the body in a process of its own. To be called while this process has one thread and the tier is not
+  /// loaded.
   init(_ run: CheckRun, _ body: (Side) throws -> Void) throws {
     self.run = run
     guard let copy = ProcessCopy({ Self.live(Side(pipe: $0), body) }) else {

@@ -36,8 +36,8 @@ enum CheckHost {
     /// Messages that were longer than allowed, or no UTF-8.
     var badMessages = 0
     var messages = 0
-    /// The first of the messages and log lines themselves, for a check that wants them: memory that grows would be taken
-    /// for the tier's.
+    /// The first of the messages and log lines themselves, for a check that wants them: memory that grows would be
+    /// taken for the tier's.
     var texts: [[UInt8]] = []
     var keepsTexts = false
     /// How often random_fill failed.
@@ -89,13 +89,16 @@ enum CheckHost {
     }
     buffer.base.copyMemory(from: table, byteCount: size)
     // Lives as long as the process.
-    return UnsafePointer(Unmanaged.passRetained(buffer).takeUnretainedValue().base.assumingMemoryBound(to: stowage_host.self))
+    return UnsafePointer(
+      Unmanaged.passRetained(buffer).takeUnretainedValue().base.assumingMemoryBound(to: stowage_host.self))
   }
 
   private static func note(_ text: UnsafeRawBufferPointer, in books: inout Books) {
     books.messages += 1
     if books.keepsTexts, books.texts.count < 1000 { books.texts.append(Array(text.prefix(1 << 17))) }
-    if text.count > Int(STOWAGE_MESSAGE_BYTES_MAX) || String(validating: text, as: UTF8.self) == nil { books.badMessages += 1 }
+    if text.count > Int(STOWAGE_MESSAGE_BYTES_MAX) || String(validating: text, as: UTF8.self) == nil {
+      books.badMessages += 1
+    }
   }
 
   private static func log(_ level: UInt32, _ text: UnsafePointer<CChar>, _ length: Int) {
@@ -139,7 +142,9 @@ enum CheckHost {
       }
       if block.size != size || block.owner != owner || block.kind != kind {
         books.violations.append(
-          "memory_free of \(size) bytes of kind \(kind), owner \(owner); allocated were \(block.size) of kind \(block.kind), owner \(block.owner)")
+          "memory_free of \(size) bytes of kind \(kind), owner \(owner); allocated were \(block.size) "
+            + "of kind \(block.kind), owner \(block.owner)"
+        )
       }
       return true
     }

@@ -62,6 +62,7 @@ extension OpenTier {
     defer { buffer.deallocate() }
     let code = read(context, slot: slot, count: 1, buffer.baseAddress!)
     try run.expect(code == STOWAGE_OK, "\(when), read of slot \(slot) answered \(Self.said(code))")
-    try run.expect(buffer.elementsEqual(page(mark)), "\(when), slot \(slot) holds something else than was written to it")
+    try run.expect(
+      buffer.elementsEqual(page(mark)), "\(when), slot \(slot) holds something else than was written to it")
   }
 }

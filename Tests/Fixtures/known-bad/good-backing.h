@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A backing that keeps every rule, for the fixtures beside this file to break one of. FIXTURE_NAME comes from the build;
-// a fixture may define, before it includes this file:
+// A backing that keeps every rule, for the fixtures beside this file to break one of. FIXTURE_NAME comes from the
+// build; a fixture may define, before it includes this file:
 //
 //   PERSISTENT  slots and root in the file that the option 'path' names; otherwise they are in memory
 //   ASYNC       submit; a thread of the instance's own serves the requests, not in order
@@ -11,7 +11,8 @@
 //   THREADS
 //
 // The file: the page size and the two copies of the root in the first 64 KiB, then the slots, all mapped into memory. A
-// copy of the root holds a generation, a length, the bytes and a checksum; the whole one of the higher generation holds.
+// copy of the root holds a generation, a length, the bytes and a checksum; the whole one of the higher generation
+// holds.
 #ifndef GOOD_BACKING_H
 #define GOOD_BACKING_H
 
@@ -277,12 +278,14 @@ static inline void *good_serve(void *argument) {
   return 0;
 }
 
-static inline int32_t good_submit(stowage_instance *instance, stowage_context *context, stowage_request *const *requests,
-                                  uint32_t count, uint32_t *taken) {
+static inline int32_t good_submit(stowage_instance *instance, stowage_context *context,
+                                  stowage_request *const *requests, uint32_t count, uint32_t *taken) {
   (void)context;
   *taken = 0;
   pthread_mutex_lock(&instance->lock);
-  while (*taken < count && instance->queued_count < QUEUE) instance->queue[instance->queued_count++] = requests[(*taken)++];
+  while (*taken < count && instance->queued_count < QUEUE) {
+    instance->queue[instance->queued_count++] = requests[(*taken)++];
+  }
   pthread_cond_signal(&instance->queued);
   pthread_mutex_unlock(&instance->lock);
   return *taken == count ? STOWAGE_OK : STOWAGE_RETRY;

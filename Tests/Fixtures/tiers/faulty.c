@@ -70,7 +70,9 @@ static int32_t do_read(instance *self, uint64_t slot, uint32_t count, uint8_t *b
   if (slot + count > SLOTS_MAX) return STOWAGE_INVALID;
   int64_t only = get(b, READ_SLOT);
   int touched = only < 0 || ((uint64_t)only >= slot && (uint64_t)only < slot + count);
-  if (touched && get(b, READ_CODE) != 0 && charged(b, READ_CHARGES)) return fail(self, READ_CODE, "told to fail reading");
+  if (touched && get(b, READ_CODE) != 0 && charged(b, READ_CHARGES)) {
+    return fail(self, READ_CODE, "told to fail reading");
+  }
   memcpy(buffer, self->memory + slot * self->page, count * self->page);
   only = get(b, FLIP_SLOT);
   if (only >= 0 && (uint64_t)only >= slot && (uint64_t)only < slot + count && charged(b, FLIP_CHARGES))

@@ -93,7 +93,8 @@ enum BackingKnob: Int {
   case loseCharges, misdirectCharges, misdirectTo, readDelay, writeDelay, hangRead, hangSlot, hangWrite
   case hangTrim, hangSync, silent, hangCapacity, health, hangMap, hangSubmit, refusal
   case reads = 32
-  case writes, slotsWritten, trims, syncs, hanging, violations, opens, closes, inside, insideMost, deadCalls, capacities, asked
+  case writes, slotsWritten, trims, syncs, hanging, violations, opens, closes, inside, insideMost, deadCalls,
+    capacities, asked
   case contextsOpen
 }
 

@@ -10,23 +10,6 @@ func milliseconds(_ body: () throws -> Void) rethrows -> Double {
   return Double(took.components.seconds) * 1000 + Double(took.components.attoseconds) / 1e15
 }
 
-/// Runs something on a thread of its own.
-final class Background: @unchecked Sendable {
-  private var thread = pthread_t()
-  private let body: @Sendable () -> Void
-
-  init(_ body: @escaping @Sendable () -> Void) {
-    self.body = body
-    let entry: @convention(c) (UnsafeMutableRawPointer?) -> UnsafeMutableRawPointer? = { raw in
-      Unmanaged<Background>.fromOpaque(raw!).takeRetainedValue().body()
-      return nil
-    }
-    pthread_create(&thread, nil, entry, Unmanaged.passRetained(self).toOpaque())
-  }
-
-  func join() { pthread_join(thread, nil) }
-}
-
 /// Threads of this process now.
 func threadCount() -> Int {
   guard let folder = opendir("/proc/self/task") else { return 0 }

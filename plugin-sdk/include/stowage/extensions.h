@@ -5,8 +5,8 @@
  *
  * An extension is a constant structure that get_extension of the one side returns to the other, found by its id:
  * "name/revision". Both sides must know it, and both must do without it:
- *   - A revision never changes its meaning. The structure may grow at its end, as all do; anything else is a new revision
- *     with an id of its own, and a side may offer both.
+ *   - A revision never changes its meaning. The structure may grow at its end, as all do; anything else is a new
+ *     revision with an id of its own, and a side may offer both.
  *   - An id that is not known gives null. That is no error, and the question is never passed on to another tier.
  *   - A draft has the id that it will keep. Ids that begin with "stowage." are defined here; others should begin with a
  *     domain of their author ("org.example.shelf/1").
@@ -36,8 +36,9 @@ typedef struct stowage_describe_extension {
   uint32_t reserved;
 
   /* Writes one line for people to text, at most room bytes of UTF-8 without a NUL, and sets *length; what does not fit
-   * is cut between characters. room is at least 1. Called on any thread, one call at a time, with or without an instance
-   * open; must not block, nor start threads. No secrets: it is printed. On an error text and *length mean nothing. */
+   * is cut between characters. room is at least 1. Called on any thread, one call at a time, with or without an
+   * instance open; must not block, nor start threads. No secrets: it is printed. On an error text and *length mean
+   * nothing. */
   int32_t (*STOWAGE_NONNULL describe)(char *STOWAGE_NONNULL text, size_t room, size_t *STOWAGE_NONNULL length);
 } stowage_describe_extension;
 
