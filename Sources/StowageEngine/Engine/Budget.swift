@@ -23,7 +23,8 @@ extension Engine {
   /// What the tiers have asked the host for, while they are opened.
   var tierMemory: Int { instances.reduce(0) { $0 + ($1?.memoryBytes ?? 0) } }
 
-  private func noteHolders() {
+  /// Notes who takes memory now; after each change of `instances` and `ports`.
+  func noteHolders() {
     for level in plan.holders.indices {
       let instance = level > 0 && level <= instances.count ? instances[level - 1] : nil
       let port = level < ports.count ? ports[level] : nil
@@ -56,7 +57,6 @@ extension Engine {
 
   /// Works the levels' limits out anew when the tables have grown or a setting changed.
   func rebalance(force: Bool = false) throws(StoreError) {
-    if force { noteHolders() }
     let tables = tableBytes
     guard force || tables > state.pointee.tableBytesAtRebalance + segmentSize else { return }
     state.pointee.tableBytesAtRebalance = tables

@@ -84,7 +84,6 @@ extension Engine {
     }
   }
 
-  /// `rebalance` has to follow, which notes who takes memory now.
   private func install(
     _ instance: TierInstance?, _ port: BackingPort?, _ tier: ChainTier?, at place: Int, _ next: ChainPlan
   ) {
@@ -93,6 +92,7 @@ extension Engine {
     instances[place] = instance
     calls[level] = instance?.calls
     ports[level] = port
+    noteHolders()
     // Ids are never used twice, also by another tier in this place.
     let nextID = levels[level].nextID
     levels[level] = LevelState()

@@ -10,8 +10,8 @@ struct PlanTable: @unchecked Sendable {
   /// Sidecars of all frame levels together, rounded up to 4 bytes; as long as the store is open.
   let sidecarLength: Int
 
-  /// By level: who takes memory there beside segments. No references are counted, as the engine's `instances` and
-  /// `ports` have these; `rebalance`, which follows each change of them, notes it here.
+  /// By level: who takes memory there beside segments. Without references, as the engine's `instances` and `ports` have
+  /// these; each change of them is noted here.
   let holders: UnsafeMutableBufferPointer<Holder>
 
   struct Holder {

@@ -72,6 +72,14 @@ final class ProcessCopy {
     return Array(bytes[..<done])
   }
 
+  /// Reads and forgets the rest, so that the copy can end; false when its end does not come in time.
+  func drain(until: ContinuousClock.Instant) -> Bool {
+    while true {
+      guard let rest = receive(1 << 16, until: until) else { return false }
+      if rest.count < 1 << 16 { return true }
+    }
+  }
+
   func kill() { Glibc.kill(process, SIGKILL) }
 
   /// Waits for its end; its wait status.
@@ -107,7 +115,8 @@ extension ProcessCopy {
 
   private static func answer(_ timeout: Duration, _ body: (Int32) -> Void) -> (bytes: [UInt8]?, ended: String) {
     guard let copy = ProcessCopy(body) else { return (nil, "no second process: \(errnoText(errno))") }
-    guard let bytes = copy.receive(1 << 20, until: .now + timeout) else {
+    let until = ContinuousClock.now + timeout
+    guard let bytes = copy.receive(1 << 20, until: until), copy.drain(until: until) else {
       copy.kill()
       _ = copy.wait()
       return (nil, "it did not end within \(timeout)")
