@@ -124,8 +124,8 @@ private struct ValidationRun {
 
   private func isReady(_ check: Check) -> Bool { check.needs.allSatisfy { results[$0] != nil } }
 
-  /// Whether what a check needs is there. What is for other tiers cannot stand in the way of another group's checks, nor
-  /// what is for other kinds of options: each check of options finds out itself whether there are any of its own.
+  /// Whether what a check needs is there. What is for other tiers cannot stand in the way of another group's checks,
+  /// nor what is for other kinds of options: each check of options finds out itself whether there are any of its own.
   private func isGood(_ result: CheckResult?, for check: Check) -> Bool {
     guard let result else { return false }
     switch result.outcome {
