@@ -65,19 +65,19 @@ extension FaultTests {
       } else {
         knobs[.refusal] = Code.io
       }
-      let threads = threadCount()
       let before = rig.statistics
       let reason = refusal { try rig.store.addTier(disk) }
       #expect(reason.contains(forMemory ? "too little for this chain" : "told to fail opening a context"), "\(reason)")
       #expect(knobs[.opens] == 1 && knobs[.closes] == 1 && knobs[.contextsOpen] == 0 && knobs[.violations] == 0)
       #expect(rig.store.levelNames == ["store", squeeze.name])
       #expect(rig.statistics.workspaceBytes == before.workspaceBytes)
-      #expect(rig.wait { threadCount() == threads })
+      #expect(rig.wait { callingThreads(of: disk.name) == 0 })
       rig.expectAllRight()
 
       if forMemory { try rig.store.setMemoryLimit(roomy) } else { knobs[.refusal] = 0 }
       try rig.store.addTier(disk)
       #expect(rig.store.levelNames == ["store", squeeze.name, disk.name])
+      #expect(callingThreads(of: disk.name) > 0)
       try rig.put(1500, payload: 4000)
       rig.settle()
       #expect(rig.level(2).pages > 0, "\(rig.whereabouts)")
