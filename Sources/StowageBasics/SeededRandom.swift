@@ -5,8 +5,10 @@
 package struct SeededRandom: RandomNumberGenerator, Sendable {
   private var state: UInt64
 
+  /// Two with the same seed give the same numbers.
   package init(seed: UInt64) { state = seed }
 
+  /// The next number, any of 64 bits.
   package mutating func next() -> UInt64 {
     state &+= 0x9E37_79B9_7F4A_7C15
     var mixed = state

@@ -17,6 +17,7 @@ public enum PluginError: Error, Sendable, Hashable, CustomStringConvertible {
   /// The process was asked to stop, with this signal; helpers have ended and temporary files are gone.
   case interrupted(signal: Int32)
 
+  /// One line that says what happened and to which file.
   public var description: String {
     switch self {
     case .refused(let file, let reason): "\(file): \(reason)"

@@ -8,6 +8,7 @@ public enum TrialError: Error, Sendable, Equatable, CustomStringConvertible {
   /// The user or the system asked the process to stop, with this signal.
   case interrupted(signal: Int32)
 
+  /// One line that says what to do.
   public var description: String {
     switch self {
     case .input(let reason): reason

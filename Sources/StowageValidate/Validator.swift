@@ -5,12 +5,18 @@ public import StowagePlugins
 
 /// All that is known of one file.
 public struct FileValidation: Sendable {
+  /// The plug-in's file.
   public var file: String
+  /// The file's name, without ".tier.so".
   public var name: String
+  /// How thorough the checks were, 1 to 10.
   public var level: Int
+  /// Of everything random.
   public var seed: UInt64
+  /// In the order of the list of checks.
   public var results: [CheckResult] = []
 
+  /// How many checks ended so.
   public func count(_ outcome: CheckOutcome) -> Int { results.count { $0.outcome == outcome } }
 
   /// As an exit status: 0 passed, 1 a check failed, 3 it crashed or hung. A file of which nothing passed has failed.
@@ -23,11 +29,15 @@ public struct FileValidation: Sendable {
 
 /// Runs checks on plug-in files, each check in a process of its own.
 public struct Validator: Sendable {
+  /// How thorough the checks are, 1 to 10.
   public var level = 5
+  /// Of everything random.
   public var seed: UInt64
   /// Only these; empty: all. Those that they need run too, unreported unless they fail.
   public var checks: [String] = []
+  /// What the tier is opened with, by key.
   public var options: [String: String] = [:]
+  /// Pages that are real, a file of any kind; nil: those of this process and of programs.
   public var pages: String?
   /// Processes at one time.
   public var parallel = max(1, min(8, sysconf(Int32(_SC_NPROCESSORS_ONLN))))

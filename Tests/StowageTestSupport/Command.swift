@@ -3,8 +3,11 @@ public import Foundation
 
 /// Runs programs, for tests.
 public enum Command {
+  /// What a program said, and how it ended.
   public struct Outcome: Sendable {
+    /// What it wrote to its standard output.
     public var output: String
+    /// What it wrote to its standard error.
     public var errors: String
     /// The exit status; 128 and the signal's number when a signal ended it.
     public var status: Int32

@@ -1,11 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 internal import StowageBasics
+
 /// What is asked of one check: on which file, and how.
 public struct CheckOrder: Sendable, Codable {
+  /// The plug-in.
   public var file: String
+  /// The check's id.
   public var check: String
   /// 1 to 10; see `Check.scale`.
   public var level: Int
+  /// Of everything random.
   public var seed: UInt64
   /// Given by the user, by key. Required ones that are missing are made up where that is possible.
   public var options: [String: String]
@@ -14,6 +18,7 @@ public struct CheckOrder: Sendable, Codable {
   /// Pages that are real, a file of any kind; nil: those of this process and of programs.
   public var pages: String?
 
+  /// See the properties.
   public init(
     file: String, check: String, level: Int = 5, seed: UInt64, options: [String: String] = [:], folder: String,
     pages: String? = nil
