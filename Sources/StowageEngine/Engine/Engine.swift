@@ -186,6 +186,7 @@ final class Engine: @unchecked Sendable {
         state.pointee.contextsAhead = 1
       }
       try makePorts(setting.places)
+      noteHolders()
       for port in ports {
         guard let port, let total = try port.readCapacity(isOpening: true) else { continue }
         lock.withLock { port.slots.setTotal(total) }
