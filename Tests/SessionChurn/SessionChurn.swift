@@ -44,7 +44,7 @@ import StowageTestSupport
     return try resumed.get()
   }
 
-  static func churn(_ store: Store, _ seed: UInt64) throws -> Never {
+  static func churn(_ store: Store, _ seed: UInt64) throws(StoreError) -> Never {
     let page = UnsafeMutableRawBufferPointer.allocate(byteCount: 4096, alignment: 4096)
     var handles: [Handle] = []
     try store.forEachPage { handles.append($0.handle) }
@@ -57,7 +57,7 @@ import StowageTestSupport
     while true {
       version += 1
       let choice = next(8)
-      do {
+      let done = Result { () throws(StoreError) -> Void in
         if handles.count < 200 || (choice < 4 && handles.count < 3000) {
           ChurnJournal.fill(page, version: version)
           say(.init(.begins, .put, subject: 0, version: version))
@@ -80,8 +80,11 @@ import StowageTestSupport
           handles.removeLast()
           say(.init(.ended, operation, subject: handle.rawValue))
         }
-      } catch StoreError.full {
-        // Not done; the next operation begins.
+      }
+      switch done {
+      // Not done for want of room: the next operation begins.
+      case .success, .failure(.full): break
+      case .failure(let error): throw error
       }
     }
   }

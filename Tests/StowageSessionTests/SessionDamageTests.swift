@@ -58,25 +58,27 @@ import Testing
       try disk.slot(slot)[at] ^= 0x10
       defer { try? disk.slot(slot)[at] ^= 0x10 }
       let dropped = Locked<[DroppedPage]>([])
-      let store: Store
-      do {
-        store = try Store(
+      let opened = Result { () throws(StoreError) -> Store in
+        try Store(
           configuration: configuration(.inspect), chain: chain,
           destructor: { page in if page.reason == .unreadable { dropped.withLock { $0.append(page) } } })
-      } catch StoreError.session(.damaged, let reason) {
+      }
+      if case .failure(.session(.damaged, let reason)) = opened {
         #expect(reason.contains("slot \(slot) "), "slot \(slot): \(reason)")
         refused += 1
         continue
       }
+      let store = try opened.get()
       var lost: Set<Handle> = []
       for (handle, version) in pages {
-        do {
-          try store.peek(handle, into: page)
+        switch Result(catching: { () throws(StoreError) in try store.peek(handle, into: page) }) {
+        case .success:
           ChurnJournal.fill(wanted, version: version)
           #expect(memcmp(page.baseAddress!, wanted.baseAddress!, 4096) == 0, "wrong bytes, slot \(slot)")
-        } catch StoreError.unreadable(let named, let tier, _) {
+        case .failure(.unreadable(let named, let tier, _)):
           #expect(named == handle && tier == "disk")
           lost.insert(handle)
+        case .failure(let error): Issue.record("slot \(slot): \(error)")
         }
       }
       store.close()
@@ -109,11 +111,13 @@ import Testing
         root = SessionFormat.withChecksum(root)
       }
       try disk.setRoot(root)
-      do {
-        let store = try Store(configuration: configuration(.inspect), chain: chain)
-        for handle in pages.keys.prefix(8) { _ = try? store.peek(handle, into: page) }
-        store.close()
-      } catch is StoreError { }
+      let opened = Result { () throws(StoreError) -> Store in
+        try Store(configuration: configuration(.inspect), chain: chain)
+      }
+      // Or refused, with a reason.
+      guard case .success(let store) = opened else { continue }
+      for handle in pages.keys.prefix(8) { _ = try? store.peek(handle, into: page) }
+      store.close()
     }
     try disk.setRoot(good)
     let store = try Store(configuration: configuration(.resume(force: false)), chain: chain)

@@ -313,11 +313,10 @@ import Testing
         version += 4
       }
     } catch StoreError.full { }
-    do {
-      try store.checkpoint()
-      Issue.record("there was room for \(pages.count) pages")
-    } catch StoreError.full(let reason) {
-      #expect(reason.contains("swapfile"), "\(reason)")
+    switch Result(catching: { () throws(StoreError) in try store.checkpoint() }) {
+    case .success: Issue.record("there was room for \(pages.count) pages")
+    case .failure(.full(let reason)): #expect(reason.contains("swapfile"), "\(reason)")
+    case .failure(let error): Issue.record("\(error)")
     }
     try check(store, pages)
     let page = Page()
