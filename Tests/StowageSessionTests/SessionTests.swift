@@ -19,7 +19,7 @@ import Testing
     init() throws {
       folder = try TemporaryFolder()
       let key = folder.file("key")
-      try Data((0..<32).map { UInt8($0 &* 11 &+ 3) }).write(to: key)
+      try Data((0..<32).map { UInt8(truncatingIfNeeded: $0 &* 11 &+ 3) }).write(to: key)
       chmod(key.path, 0o600)
       keyFile = key.path
     }

@@ -123,6 +123,21 @@ struct SessionRoot: Equatable {
     guard count <= Self.deltasMax else { throw ByteShortage() }
     deltas = []
     for _ in 0..<count { deltas.append(try StreamPlace(&reader, sidecars: sidecars)) }
+    try checkBounds()
+  }
+}
+
+extension SessionRoot {
+  /// Whoever wrote it: numbers that could be, and an index as long as its counts say.
+  private func checkBounds() throws(ByteShortage) {
+    let record = UInt64(IndexRecords.pageBytes(sums: flags.contains(.sums)))
+    guard pageCount < 1 << 31, livePages < 1 << 31, frameCount < UInt64(FrameTable.capacity), placeCount < 1 << 31,
+      frameIDLimit < 1 << 48, chunkIDReserve < 1 << 48, epochLimit < 1 << 31, generationLimit < 1 << 31,
+      pages.length == pageCount * record,
+      frames.length == frameCount * (UInt64(IndexRecords.frameBytes) + UInt64(sidecarLength)),
+      places.length == placeCount * UInt64(IndexRecords.placeBytes)
+    else { throw ByteShortage() }
+    for stream in deltas + [head, tail] where stream.length >= 1 << 40 { throw ByteShortage() }
   }
 }
 
