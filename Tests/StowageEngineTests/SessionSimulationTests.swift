@@ -21,6 +21,13 @@ import Testing
     default: kinds = [.cipherKept]
     }
     if seed % 8 >= 4 { kinds.removeLast() }
+    // A cipher that has another key in each run, and a state.
+    if seed % 6 == 5 {
+      var cipher = ChainTier(try shipped.get())
+      cipher.options["key-file"] = .text(try keyFile.get())
+      if seed % 4 == 1 { cipher.limit = 0 }
+      return [ChainTier(try shared(.lzTransparent), name: "lz"), cipher]
+    }
     return try kinds.enumerated().map { index, kind in
       var tier = ChainTier(try shared(kind), name: "\(kind.name)-\(index + 1)")
       // Some levels are only passed through.
@@ -28,6 +35,15 @@ import Testing
       return tier
     }
   }
+
+  private static let folder = Result { try TemporaryFolder() }
+  private static let keyFile = Result {
+    let file = try folder.get().file("key")
+    try Data((0..<32).map { UInt8($0 * 5) }).write(to: file)
+    try FileManager.default.setAttributes([.posixPermissions: 0o600], ofItemAtPath: file.path)
+    return file.path
+  }
+  private static let shipped = Result { try TierLibrary.shipped("aes-gcm") }
 
   private static let loaded = Locked<[TestTier.Kind: TestTier]>([:])
   private static func shared(_ kind: TestTier.Kind) throws -> TierTable {

@@ -333,7 +333,7 @@ import Testing
   @Test("slots that only the last checkpoint needs become room before a put is refused")
   func roomFromCheckpoints() throws {
     var rig = try Rig()
-    rig.size = 24 << 20
+    rig.size = 18 << 20
     let store = try rig.open(.create(replacing: false))
     var pages: [Handle: UInt64] = [:]
     var version: UInt64 = 3

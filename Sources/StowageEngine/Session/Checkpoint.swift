@@ -248,6 +248,8 @@ struct CheckpointRun {
     root.generationLimit = isLast ? engine.pages.nextLimit - 1023 : engine.pages.nextLimit
     root.frameIDLimit = engine.state.pointee.nextFrameID + (isLast ? 1 << 24 : Engine.frameIDReserve)
     root.chunkIDReserve = Engine.chunkIDReserve
+    // The index itself may be the first to go through the mandatory transforms as they are now.
+    _ = engine.transformSet(0, adding: engine.mandatoryTransforms)
     headTiers = engine.headTiers()
     (headCodecs, headSets) = engine.headEpochs(headTiers)
   }

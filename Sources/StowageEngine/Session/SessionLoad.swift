@@ -15,6 +15,7 @@ extension Engine {
       throw sessionError(error, session)
     }
     if let codec = loader.lacking { throw lacking(codec, image) }
+    forgetUnused(image)
     try lock.withLock { () throws(StoreError) in
       keeper.keptSlots = loader.slots
       keeper.headSlots = image.slots
@@ -29,6 +30,24 @@ extension Engine {
     } else {
       try begin(image, session, keeper, port)
     }
+  }
+
+  /// Numbers of codecs and transform sets that nothing has any more are free for others: there are few, and every run may
+  /// need new ones.
+  private func forgetUnused(_ image: SessionImage) {
+    var sets = Set(image.root.deltas.map(\.transforms))
+    for stream in [image.root.tail, image.root.pages, image.root.frames, image.root.places] {
+      sets.insert(stream.transforms)
+    }
+    var codecs = Set((0..<levelCount).map { levels[$0].codec })
+    for frame in 0..<frames.count {
+      let record = frames.record(FrameIndex(frame))
+      guard record.pointee.count > 0 else { continue }
+      sets.insert(record.pointee.transforms)
+      codecs.insert(record.pointee.codec)
+    }
+    for number in 1..<max(1, epochs.count) where !sets.contains(UInt8(number)) { epochs.forgetSet(UInt8(number)) }
+    for number in 1..<EpochTable.codecsMax where !codecs.contains(UInt8(number)) { epochs.setCodec(number, Codec()) }
   }
 
   private func lacking(_ number: UInt8, _ image: SessionImage) -> StoreError {

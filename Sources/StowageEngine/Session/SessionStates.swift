@@ -58,6 +58,7 @@ extension Engine {
     var sets: [SessionHead.SetRecord] = []
     for index in 1..<max(1, epochs.count) {
       let set = epochs.set(UInt8(index))
+      guard set.mask != 0 else { continue }
       var record = SessionHead.SetRecord(number: UInt8(index), members: [], sum: set.sum)
       for level in 0..<levelCount where set.mask & plan.levels[level].transformBit != 0 {
         guard let tier = number(of: level) else { continue }

@@ -76,17 +76,24 @@ struct EpochTable: @unchecked Sendable {
 
   func setCodec(_ number: Int, _ codec: Codec) { codecs[number] = codec }
 
-  /// Gives the next number to a set that has it in a session; false when that is another one.
+  /// Gives a set the number that it has in a session; false when another one has it.
   func restore(_ set: TransformSet, as number: UInt8) -> Bool {
-    guard setCount.pointee == Int(number) else { return false }
-    sets[setCount.pointee] = set
-    setCount.pointee += 1
+    guard number > 0, set.mask != 0, sets[Int(number)].mask == 0 else { return false }
+    sets[Int(number)] = set
+    setCount.pointee = max(setCount.pointee, Int(number) + 1)
     return true
   }
+
+  /// Before any thread runs: a number that nothing names is free for another set.
+  func forgetSet(_ number: UInt8) { sets[Int(number)] = TransformSet() }
 
   /// The number of a set, a new one if need be; nil when all numbers are used.
   func number(of set: TransformSet) -> UInt8? {
     for number in 0..<setCount.pointee where sets[number] == set { return UInt8(number) }
+    if let free = (1..<setCount.pointee).first(where: { sets[$0].mask == 0 }) {
+      sets[free] = set
+      return UInt8(free)
+    }
     guard setCount.pointee < Self.setsMax else { return nil }
     sets[setCount.pointee] = set
     setCount.pointee += 1
