@@ -132,7 +132,9 @@ final class SessionWorld: @unchecked Sendable {
   // MARK: Work
 
   private func step(_ store: Store) {
+    let before = store.sessionSequence
     for _ in 0..<random.below(3) { store.step() }
+    noteAutomatic(store, since: before)
     switch random.below(100) {
     case 0..<2: checkpoint(store)
     case 2..<4: try? store.flush(timeout: .seconds(1000))
@@ -169,7 +171,12 @@ final class SessionWorld: @unchecked Sendable {
   private func operate(_ store: Store) {
     let before = store.sessionSequence
     perform(store)
-    guard !isInterleaving, before != store.sessionSequence else { return }
+    if !isInterleaving { noteAutomatic(store, since: before) }
+  }
+
+  /// The store may make a checkpoint by itself.
+  private func noteAutomatic(_ store: Store, since before: UInt64) {
+    guard before != store.sessionSequence else { return }
     counts.automatic += 1
     completed = store.sessionSequence
   }
