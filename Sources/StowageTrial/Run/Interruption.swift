@@ -33,7 +33,7 @@ public enum Interruption {
   }
 
   /// Throws when a signal has come.
-  static func check() throws(TrialError) {
+  public static func check() throws(TrialError) {
     let number = signal.load(ordering: .relaxed)
     if number != 0 { throw .interrupted(signal: number) }
   }
