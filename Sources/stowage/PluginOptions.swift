@@ -82,8 +82,13 @@ struct ChainOptions: ParsableArguments {
     return try resolver.resolve(settings, defaultMemory: defaultMemory)
   }
 
-  private func overrides() throws -> [OptionOverride] {
-    try set.map { text in
+  private func overrides() throws -> [OptionOverride] { try OptionOverride.parse(set) }
+}
+
+extension OptionOverride {
+  /// What is given with `--set`.
+  static func parse(_ texts: [String]) throws -> [OptionOverride] {
+    try texts.map { text in
       let sides = text.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
       let names = sides[0].split(separator: ".", omittingEmptySubsequences: false).map(String.init)
       guard sides.count == 2, names.count == 2, names.allSatisfy({ !$0.isEmpty }) else {

@@ -38,15 +38,16 @@ public final class SwapPlace {
 
   /// A file for a session, which stays when there is one: see `keep`.
   public static func session(_ path: String, bytes: Int) throws(TrialError) -> SwapPlace {
-    var status = stat()
-    if lstat(path, &status) == 0 {
-      guard status.st_mode & S_IFMT == S_IFREG, status.st_size == 0 else {
-        throw .input(
-          "\(path) exists, and a trial overwrites nothing: name another file; a session in it is erased by "
-            + "'stowage session erase \(path)'")
-      }
-    }
+    try checkSession(path)
     return SwapPlace(path: path, bytes: bytes, note: "", folder: nil)
+  }
+
+  /// - Throws: when there is a file with contents.
+  public static func checkSession(_ path: String) throws(TrialError) {
+    var status = stat()
+    guard lstat(path, &status) == 0, status.st_mode & S_IFMT != S_IFREG || status.st_size != 0 else { return }
+    throw .input(
+      "\(path) exists, and a trial overwrites nothing: name another file; 'stowage session erase' ends a session")
   }
 
   /// The file is not removed at the end: a session is in it.

@@ -6,6 +6,9 @@ import Synchronization
 /// the roots of a session, is gone from then on, whatever happens to the rest.
 public final class FileEraser: Sendable {
   private static let chunk = 1 << 20
+  /// SEEK_DATA and SEEK_HOLE of Linux.
+  private static let seekData: Int32 = 3
+  private static let seekHole: Int32 = 4
 
   private let path: String
   private let file: OpenFile
@@ -70,9 +73,9 @@ public final class FileEraser: Sendable {
   /// The next part that has something in it: room that was reserved and never written is left alone.
   private func nextData(from place: Int) -> Range<Int>? {
     guard place < total else { return nil }
-    let start = lseek(file.descriptor, place, SEEK_DATA)
+    let start = lseek(file.descriptor, place, Self.seekData)
     guard start >= 0 else { return errno == ENXIO ? nil : place..<total }
-    let end = lseek(file.descriptor, start, SEEK_HOLE)
+    let end = lseek(file.descriptor, start, Self.seekHole)
     return start..<min(total, max(start + 1, end < 0 ? total : end))
   }
 

@@ -38,6 +38,13 @@ struct PageList {
   /// Puts the list of everything that is stored and persistent.
   /// - Returns: how many pages it takes.
   func put(_ table: PageTable, into store: Store) throws -> Int {
+    try write(table) { page, tag in _ = try store.put(page, tag: tag) }
+  }
+
+  /// Makes the list, page by page.
+  /// - Returns: how many pages it takes.
+  @discardableResult
+  func write(_ table: PageTable, _ put: (UnsafeRawBufferPointer, _ tag: UInt64) throws -> Void) rethrows -> Int {
     let listed = (0..<table.persistentCount).filter { table.state($0) == .stored }
     let parts = max(1, (listed.count + entriesPerPage - 1) / entriesPerPage)
     let words = UnsafeMutableBufferPointer<UInt64>.allocate(capacity: pageSize / 8)
@@ -53,7 +60,7 @@ struct PageList {
         (words[at], words[at + 1], words[at + 2], words[at + 3]) = (UInt64(page), table.handle(page), hash.0, hash.1)
       }
       (words[5], words[6]) = Self.hash(words)
-      _ = try store.put(UnsafeRawBufferPointer(words), tag: Self.tagBit | UInt64(part))
+      try put(UnsafeRawBufferPointer(words), Self.tagBit | UInt64(part))
     }
     return parts
   }
