@@ -72,30 +72,9 @@ struct SessionEraseCommand: ParsableCommand {
       "the session '\(DisplayText.plain($0.name))' of \(grouped($0.pages)) pages, made \(SessionText.time($0.time))"
     } ?? (session.kind == .erased ? "what is left of an erased session" : "a swap file with no readable session")
     let eraser = try FileEraser(session.path, beginning: SessionFile.erasedMark)
-    if !force {
-      guard Terminal.isTerminal(0) else {
-        throw ValidationError("\(name) holds \(what); there is no terminal to ask on: say --force to erase it")
-      }
-      print("\(name) holds \(what). Erase it? [y/N] ", terminator: "")
-      fflush(nil)
-      guard let answer = readLine(), ["y", "yes"].contains(answer.lowercased()) else {
-        throw TrialError.input("not erased")
-      }
-    }
+    if !force { try ask("\(name) holds \(what)") }
     Interruption.install()
-    let shown = ShownWork(.fit(for: Terminal.output, isPlainWanted: true), to: Terminal.output)
-    defer { shown.stop() }
-    shown.start("erase") { eraser.sample }
-    do {
-      try eraser.run(headLength: SessionFile.beginningBytes)
-    } catch TrialError.interrupted(let signal) {
-      shown.stop()
-      Terminal.complain(
-        "stopped by signal \(signal): the session cannot be resumed any more, but \(name) is not overwritten to its end; "
-          + "erase it again")
-      throw ExitCode(128 + signal)
-    }
-    shown.stop()
+    try erase(eraser, name)
     print("\(name): erased, \(SizeLabel(session.bytes)) overwritten and removed")
     let isEnciphered = description?.tiers.contains { $0.isMandatory } ?? false
     print(
@@ -103,6 +82,34 @@ struct SessionEraseCommand: ParsableCommand {
         + (isEnciphered
           ? "opens with its key only: destroy its key file, or forget its passphrase."
           : "can still be read, as it was not enciphered."))
+  }
+
+  /// - Throws: when the answer is not yes.
+  private func ask(_ what: String) throws {
+    guard Terminal.isTerminal(0) else {
+      throw ValidationError("\(what); there is no terminal to ask on: say --force to erase it")
+    }
+    print("\(what). Erase it? [y/N] ", terminator: "")
+    fflush(nil)
+    guard let answer = readLine(), ["y", "yes"].contains(answer.lowercased()) else {
+      throw TrialError.input("not erased")
+    }
+  }
+
+  private func erase(_ eraser: FileEraser, _ name: String) throws {
+    let shown = ShownWork(.fit(for: Terminal.output, isPlainWanted: true), to: Terminal.output)
+    defer { shown.stop() }
+    shown.start("erase") { eraser.sample }
+    do throws(TrialError) {
+      try eraser.run(headLength: SessionFile.beginningBytes)
+    } catch {
+      guard case .interrupted(let signal) = error else { throw error }
+      shown.stop()
+      Terminal.complain(
+        "stopped by signal \(signal): the session cannot be resumed any more, but \(name) is not overwritten to its end; "
+          + "erase it again")
+      throw ExitCode(128 + signal)
+    }
   }
 }
 

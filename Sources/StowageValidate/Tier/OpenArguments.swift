@@ -70,6 +70,7 @@ struct OpenArguments {
     switch given {
     case .number(let number): value.number = number
     case .text(let given): text = given
+    case .secret(let secret): text = secret.withBytes { String(decoding: $0, as: UTF8.self) }
     case nil: break
     }
     if let text, [.text, .path, .choice].contains(option.kind) {
