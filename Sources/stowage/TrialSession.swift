@@ -145,6 +145,10 @@ extension TrialCommand {
     let report: ResumeReport
     do {
       report = try trial.run { shown.start("check", $0) }
+    } catch TrialError.interrupted(let signal) {
+      shown.stop()
+      Terminal.complain("stopped by signal \(signal): not every page was compared; the session is as it was")
+      throw ExitCode(128 + signal)
     } catch let error as StoreError {
       throw SessionOpening.explained(error, key: key, resolved.chain, force: "--force")
     }

@@ -204,4 +204,23 @@ import Testing
     try terminal.when("Erase it?", type: "y\n")
     #expect(terminal.wait() == 0 && !FileManager.default.fileExists(atPath: shop.path("s")))
   }
+
+  @Test("what the README says of suspending works as it stands there", .timeLimit(.minutes(3)))
+  func readme() throws {
+    let text = try String(contentsOf: TierCompiler.checkout.appendingPathComponent("README.md"), encoding: .utf8)
+    let section = try #require(text.components(separatedBy: "## Suspend and resume\n").last?.components(separatedBy: "\n## ").first)
+    let parts = section.components(separatedBy: "```")
+    let block = try #require(parts.count >= 2 ? parts[1] : nil)
+    #expect(block.hasPrefix("sh\n") && block.contains("--suspend-to") && block.contains("--resume-from"))
+    let shop = try SessionWorkshop(pages: 1)
+    let bin = shop.folder.file("bin")
+    try FileManager.default.createDirectory(at: bin, withIntermediateDirectories: false)
+    try FileManager.default.copyItem(at: URL(fileURLWithPath: Command.stowage), to: bin.appendingPathComponent("stowage"))
+    try FileManager.default.moveItem(at: shop.folder.file("plugins"), to: bin.appendingPathComponent("plugins"))
+    let outcome = try Command.run(
+      "/bin/sh", ["-euc", String(block.dropFirst(3))], environment: ["STOWAGE_PLUGIN_PATH": nil, "HOME": "/nonexistent"],
+      in: shop.folder.url)
+    #expect(outcome.status == 0, "\(outcome.output) \(outcome.errors)")
+    #expect(outcome.output.contains("came back as the first process put them."))
+  }
 }

@@ -27,9 +27,9 @@ import Testing
     try plainSession(shop)
     let hit = [3, 77, 599]
     let contents = try hit.map { try shop.page($0) }
-    let places = try contents.map { page in try places(shop) { $0.elementsEqual(page) } }
-    #expect(places.map(\.count) == [1, 1, 1])
-    try shop.flip("s", at: places.map { $0[0] + 1234 })
+    let slots = try contents.map { page in try places(shop) { $0.elementsEqual(page) } }
+    #expect(slots.map(\.count) == [1, 1, 1])
+    try shop.flip("s", at: slots.map { $0[0] + 1234 })
 
     let verified = try shop.session("verify", "s", ["--json"])
     #expect(verified.status == 1, "\(verified.errors)")
@@ -85,7 +85,7 @@ import Testing
     bytes.withUnsafeBytes { table.noteContents($0, of: 1) }
     table.noteStored(1, handle: 99)
     let kept = KeptPages()
-    try list.write(table) { page, tag in kept.add(Data(page), tag: tag) }
+    list.write(table) { page, tag in kept.add(Data(page), tag: tag) }
     #expect(kept.pages.count == 1)
     func read(_ list: PageList, _ data: Data, tag: UInt64 = PageList.tagBit) throws -> [PageList.Entry] {
       var data = data

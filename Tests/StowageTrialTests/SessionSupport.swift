@@ -107,9 +107,11 @@ final class TestTerminal {
 
   /// Runs `stowage` with this terminal as its own.
   init(_ arguments: [String], in folder: URL) throws {
-    master = posix_openpt(O_RDWR | O_NOCTTY)
-    try #require(master >= 0 && grantpt(master) == 0 && unlockpt(master) == 0)
-    let name = String(cString: try #require(ptsname(master)))
+    master = open("/dev/ptmx", O_RDWR | O_NOCTTY | O_CLOEXEC)
+    var (number, isLocked) = (Int32(0), Int32(0))
+    // TIOCSPTLCK and TIOCGPTN: what unlockpt and ptsname do.
+    try #require(master >= 0 && ioctl(master, 0x4004_5431, &isLocked) == 0 && ioctl(master, 0x8004_5430, &number) == 0)
+    let name = "/dev/pts/\(number)"
     // A session leader's first terminal becomes its own.
     process.executableURL = URL(fileURLWithPath: "/usr/bin/setsid")
     process.arguments = ["--wait", "/bin/sh", "-c", "exec \"$0\" \"$@\" <\(name) >\(name) 2>&1", Command.stowage] + arguments
