@@ -136,8 +136,12 @@ final class TestTerminal {
   }
 
   /// The status at the end.
-  func wait() -> Int32 {
-    while process.isRunning { pump() }
+  func wait(patience: Double = 60) -> Int32 {
+    let end = Date(timeIntervalSinceNow: patience)
+    while process.isRunning {
+      pump()
+      if Date() > end { kill(process.processIdentifier, SIGKILL) }
+    }
     while pump() {}
     process.waitUntilExit()
     return process.terminationStatus
