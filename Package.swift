@@ -65,6 +65,7 @@ let package = Package(
     .target(name: "CStowageProbe"),
     .target(name: "CStowageTrial"),
     .target(name: "CStowageTemplates"),
+    .target(name: "StowageBasics", swiftSettings: common),
     .target(name: "StowageTemplates", dependencies: ["CStowageTemplates"], swiftSettings: common),
     .target(
       name: "StowageEngine",
@@ -81,7 +82,7 @@ let package = Package(
     .target(
       name: "StowageValidate",
       dependencies: [
-        "StowageEngine", "StowagePlugins", "CStowageSystem", "CStowageProbe",
+        "StowageBasics", "StowageEngine", "StowagePlugins", "CStowageSystem", "CStowageProbe",
         .product(name: "CStowageTier", package: "plugin-sdk"),
       ],
       swiftSettings: common),
@@ -94,13 +95,13 @@ let package = Package(
       swiftSettings: common),
     .target(
       name: "StowageTrial",
-      dependencies: ["StowageEngine", "CStowageSystem", "CStowageTrial"],
+      dependencies: ["StowageBasics", "StowageEngine", "CStowageSystem", "CStowageTrial"],
       swiftSettings: common),
     .executableTarget(
       name: "stowage",
       dependencies: [
-        "StowageEngine", "StowagePlugins", "StowageControl", "StowageTrial", "StowageValidate", "StowageTemplates",
-        "CStowageProbe",
+        "StowageBasics", "StowageEngine", "StowagePlugins", "StowageControl", "StowageTrial", "StowageValidate",
+        "StowageTemplates", "CStowageProbe",
         .product(name: "CStowageTier", package: "plugin-sdk"),
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "Logging", package: "swift-log"),
@@ -122,6 +123,12 @@ let package = Package(
         .product(name: "CStowageTier", package: "plugin-sdk"),
       ],
       swiftSettings: common),
+    .executableTarget(
+      name: "session-churn", dependencies: ["StowageEngine", "StowageTestSupport"], path: "Tests/SessionChurn",
+      swiftSettings: common),
+    .testTarget(
+      name: "StowageSessionTests",
+      dependencies: ["StowageEngine", "StowageTestSupport", "session-churn"], swiftSettings: common),
     .testTarget(
       name: "StowagePluginsTests",
       dependencies: ["StowageEngine", "StowagePlugins", "StowageControl", "StowageTestSupport"],
@@ -148,6 +155,7 @@ let package = Package(
       swiftSettings: common),
     .testTarget(
       name: "StowageTrialTests",
-      dependencies: ["StowageTrial", "StowageEngine", "StowageTestSupport", "stowage"], swiftSettings: common),
+      dependencies: ["StowageBasics", "StowageTrial", "StowageEngine", "StowageTestSupport", "stowage"],
+      swiftSettings: common),
   ] + tierTargets
 )

@@ -136,56 +136,6 @@ const char *stowage_environment(const char *name) { return secure_getenv(name); 
 
 int stowage_memory_file(const char *name) { return memfd_create(name, MFD_CLOEXEC); }
 
-static int64_t milliseconds(void) {
-  struct timespec now;
-  clock_gettime(CLOCK_MONOTONIC, &now);
-  return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
-/// Reads to the end; -1 when that does not come in time.
-static ssize_t read_to_end(int descriptor, char *bytes, size_t room, int64_t until) {
-  size_t done = 0;
-  for (;;) {
-    int64_t left = until - milliseconds();
-    struct pollfd waiting = {.fd = descriptor, .events = POLLIN};
-    int ready = left > 0 ? poll(&waiting, 1, (int)left) : 0;
-    if (ready < 0 && errno == EINTR) continue;
-    if (ready <= 0) return -1;
-    char rest[4096];
-    ssize_t count = done < room ? read(descriptor, bytes + done, room - done) : read(descriptor, rest, sizeof rest);
-    if (count < 0 && (errno == EINTR || errno == EAGAIN)) continue;
-    if (count <= 0) return count < 0 ? -1 : (ssize_t)done;
-    if (done < room) done += (size_t)count;
-  }
-}
-
-ssize_t stowage_in_copy(void (*body)(int descriptor, void *context), void *context, char *bytes, size_t room,
-                        int timeout_ms, int *status) {
-  int ends[2];
-  *status = -1;
-  if (pipe2(ends, O_CLOEXEC) != 0) return -1;
-  pid_t parent = getpid();
-  pid_t pid = fork();
-  if (pid == 0) {
-    // What a parent asked for itself, its copy has to ask for again.
-    prctl(PR_SET_PDEATHSIG, SIGKILL);
-    if (getppid() != parent) _exit(1);
-    close(ends[0]);
-    body(ends[1], context);
-    _exit(0);
-  }
-  close(ends[1]);
-  if (pid < 0) {
-    close(ends[0]);
-    return -1;
-  }
-  ssize_t count = read_to_end(ends[0], bytes, room, milliseconds() + timeout_ms);
-  close(ends[0]);
-  if (count < 0) kill(pid, SIGKILL);
-  while (waitpid(pid, status, 0) < 0 && errno == EINTR) continue;
-  return count;
-}
-
 int stowage_terminal_columns(int descriptor) {
   struct winsize size;
   if (!isatty(descriptor)) return 0;

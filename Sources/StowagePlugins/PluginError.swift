@@ -14,7 +14,10 @@ public enum PluginError: Error, Sendable, Hashable, CustomStringConvertible {
   case output(file: String, reason: String)
   /// Probing itself does not work here; nothing is known of any plug-in.
   case helper(String)
+  /// The process was asked to stop, with this signal; helpers have ended and temporary files are gone.
+  case interrupted(signal: Int32)
 
+  /// One line that says what happened and to which file.
   public var description: String {
     switch self {
     case .refused(let file, let reason): "\(file): \(reason)"
@@ -25,6 +28,7 @@ public enum PluginError: Error, Sendable, Hashable, CustomStringConvertible {
       "plug-in '\(name)' is \(status.rawValue): \(file): \(reason)"
     case .output(let file, let reason): "\(file) cannot be written: \(reason)"
     case .helper(let reason): "cannot probe plug-ins: \(reason)"
+    case .interrupted(let signal): "stopped by signal \(signal); nothing is left behind"
     }
   }
 }

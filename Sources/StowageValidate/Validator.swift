@@ -5,12 +5,18 @@ public import StowagePlugins
 
 /// All that is known of one file.
 public struct FileValidation: Sendable {
+  /// The plug-in's file.
   public var file: String
+  /// The file's name, without ".tier.so".
   public var name: String
+  /// How thorough the checks were, 1 to 10.
   public var level: Int
+  /// Of everything random.
   public var seed: UInt64
+  /// In the order of the list of checks.
   public var results: [CheckResult] = []
 
+  /// How many checks ended so.
   public func count(_ outcome: CheckOutcome) -> Int { results.count { $0.outcome == outcome } }
 
   /// As an exit status: 0 passed, 1 a check failed, 3 it crashed or hung. A file of which nothing passed has failed.
@@ -23,14 +29,20 @@ public struct FileValidation: Sendable {
 
 /// Runs checks on plug-in files, each check in a process of its own.
 public struct Validator: Sendable {
+  /// How thorough the checks are, 1 to 10.
   public var level = 5
+  /// Of everything random.
   public var seed: UInt64
   /// Only these; empty: all. Those that they need run too, unreported unless they fail.
   public var checks: [String] = []
+  /// What the tier is opened with, by key.
   public var options: [String: String] = [:]
+  /// Pages that are real, a file of any kind; nil: those of this process and of programs.
   public var pages: String?
   /// Processes at one time.
   public var parallel = max(1, min(8, sysconf(Int32(_SC_NPROCESSORS_ONLN))))
+  /// Asked again and again while checks run: the signal that is to end the run; nil: none.
+  public var interruption: @Sendable () -> Int32? = { nil }
   /// The most data memory of a check's process, in bytes.
   public var memoryBytes = 2 << 30
   private let helper: String
@@ -42,6 +54,7 @@ public struct Validator: Sendable {
   }
 
   /// - Parameter report: called with each result as it comes, in no particular order.
+  /// - Throws: `interrupted`; a helper that does not work is a check that crashed.
   public func validate(file: String, report: (CheckResult) -> Void = { _ in }) throws(PluginError) -> FileValidation {
     let name = FilePaths.last(of: file)
     var validation = FileValidation(
@@ -85,25 +98,30 @@ private struct ValidationRun {
 
   mutating func end() {
     for process in running { process.process.kill() }
-    for folder in folders { try? FileManager.default.removeItem(atPath: folder) }
+    for folder in folders {
+      UserFile.removeThose(of: folder, validator.options)
+      try? FileManager.default.removeItem(atPath: folder)
+    }
   }
 
   mutating func all(_ report: (CheckResult) -> Void) throws(PluginError) -> [CheckResult] {
     var waiting = validator.wanted
     let wanted = waiting
+    let parallel = UserFile.mustTakeTurns(validator.options) ? 1 : validator.parallel
     while !waiting.isEmpty || !running.isEmpty {
-      while running.count < validator.parallel, let index = waiting.firstIndex(where: isReady) {
+      while running.count < parallel, let index = waiting.firstIndex(where: isReady) {
         let check = waiting.remove(at: index)
         if let missing = check.needs.first(where: { !isGood(results[$0], for: check) }) {
           keep(left(check, out: missing), report)
         } else if let objection = sanitizer?.objection(to: check) {
           keep(result(check, .notRun, objection), report)
         } else {
-          try start(check)
+          start(check, report)
         }
       }
       HelperProcess.wait(for: running.map(\.process))
-      try collect(report)
+      if let signal = validator.interruption() { throw .interrupted(signal: signal) }
+      collect(report)
     }
     let listed = validator.checks.isEmpty ? wanted : wanted.filter { isListed($0) }
     return listed.compactMap { results[$0.id] }
@@ -116,12 +134,13 @@ private struct ValidationRun {
 
   private func isReady(_ check: Check) -> Bool { check.needs.allSatisfy { results[$0] != nil } }
 
-  /// Whether what a check needs is there. What is for other tiers cannot stand in the way of another group's checks.
+  /// Whether what a check needs is there. What is for other tiers cannot stand in the way of another group's checks,
+  /// nor what is for other kinds of options: each check of options finds out itself whether there are any of its own.
   private func isGood(_ result: CheckResult?, for check: Check) -> Bool {
     guard let result else { return false }
     switch result.outcome {
     case .passed, .warning: return true
-    case .notApplicable: return result.group != check.group
+    case .notApplicable: return result.group != check.group || check.group == .options
     case .failed, .crashed, .hung, .notRun: return false
     }
   }
@@ -150,7 +169,14 @@ private struct ValidationRun {
       lastCall: nil, seed: validator.seed)
   }
 
-  private mutating func start(_ check: Check) throws(PluginError) {
+  private mutating func start(_ check: Check, _ report: (CheckResult) -> Void) {
+    do throws(PluginError) { running.append(try process(for: check)) } catch {
+      let reason = if case .helper(let reason) = error { reason } else { "\(error)" }
+      keep(result(check, .crashed, reason), report)
+    }
+  }
+
+  private mutating func process(for check: Check) throws(PluginError) -> CheckProcess {
     guard let folder = FilePaths.temporaryFolder() else {
       throw .helper("no temporary folder can be made: \(errnoText(errno))")
     }
@@ -159,13 +185,13 @@ private struct ValidationRun {
       file: file, check: check.id, level: validator.level, seed: validator.seed, options: validator.options,
       folder: folder, pages: validator.pages)
     let memoryBytes = check.opensStore ? 0 : validator.memoryBytes
-    running.append(try CheckProcess(check, order, helper: helper, memoryBytes: memoryBytes, sanitizer))
+    return try CheckProcess(check, order, helper: helper, memoryBytes: memoryBytes, sanitizer)
   }
 
-  private mutating func collect(_ report: (CheckResult) -> Void) throws(PluginError) {
+  private mutating func collect(_ report: (CheckResult) -> Void) {
     var left: [CheckProcess] = []
     for process in running {
-      guard let result = try process.progress() else {
+      guard let result = process.progress() else {
         left.append(process)
         continue
       }

@@ -48,6 +48,28 @@ struct PluginOptions: ParsableArguments {
   }
 }
 
+/// What one --set says: KEY=VALUE, or NAME.KEY=VALUE.
+struct OptionAssignment {
+  let name: String
+  let key: String
+  let value: String
+
+  /// - Parameter named: what stands before the key is, such as "TIER"; nil: nothing does.
+  init(_ text: String, named: String?) throws {
+    let sides = text.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false).map(String.init)
+    let names = named == nil
+      ? [sides[0]] : sides[0].split(separator: ".", omittingEmptySubsequences: false).map(String.init)
+    guard sides.count == 2, names.count == (named == nil ? 1 : 2), names.allSatisfy({ !$0.isEmpty }) else {
+      let expected = named.map { "\($0).KEY=VALUE, such as zstd.level=19" } ?? "KEY=VALUE, such as level=19"
+      // The value may be a secret: only what stands before it is shown.
+      throw ValidationError("--set \(DisplayText.plain(sides[0])): expected \(expected)")
+    }
+    name = named == nil ? "" : names[0]
+    key = names[names.count - 1]
+    value = sides[1]
+  }
+}
+
 /// Which chain a store gets; shared by every command that opens one.
 struct ChainOptions: ParsableArguments {
   @OptionGroup(title: "Plug-ins") var plugins: PluginOptions
@@ -89,13 +111,8 @@ extension OptionOverride {
   /// What is given with `--set`.
   static func parse(_ texts: [String]) throws -> [OptionOverride] {
     try texts.map { text in
-      let sides = text.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
-      let names = sides[0].split(separator: ".", omittingEmptySubsequences: false).map(String.init)
-      guard sides.count == 2, names.count == 2, names.allSatisfy({ !$0.isEmpty }) else {
-        // The value may be a secret: only what stands before it is shown.
-        throw ValidationError("--set \(DisplayText.plain(String(sides[0]))): expected TIER.KEY=VALUE, such as zstd.level=19")
-      }
-      return OptionOverride(tier: names[0], key: names[1], value: .word(String(sides[1])))
+      let given = try OptionAssignment(text, named: "TIER")
+      return OptionOverride(tier: given.name, key: given.key, value: .word(given.value))
     }
   }
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 internal import ArgumentParser
 internal import Foundation
+internal import StowageBasics
 internal import StowageControl
 internal import StowagePlugins
 internal import StowageValidate
@@ -9,11 +10,11 @@ struct PluginsBenchCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "bench", abstract: "Measure what a page costs in plug-ins, side by side over the same pages.",
     discussion: """
-      Each plug-in is measured in a process of its own, one after the other: every page is encoded (or written to a slot), \
-      then decoded (or read) in another order and compared; with one thread, and with as many as there are processors. \
-      Pages of one repeated word are left out, as a store encodes none of them.
+      Each plug-in is measured in a process of its own, one after the other: every page is encoded (or written to a \
+      slot), then decoded (or read) in another order and compared; with one thread, and with as many as there are \
+      processors. Pages of one repeated word are left out, as a store encodes none of them.
 
-      Ends with 1 if a plug-in could not be measured.
+      Ends with 1 if a plug-in could not be measured, and with 130 after Ctrl-C.
       """)
 
   @Argument(
@@ -24,36 +25,47 @@ struct PluginsBenchCommand: ParsableCommand {
 
   @Option(
     help: ArgumentHelp(
-      "Take the pages of this file, such as 'stowage capture' makes (default: pages of the programs and libraries that are mapped here).",
+      "Take the pages of this file, such as 'stowage capture' makes (default: pages of the programs and libraries "
+        + "that are mapped here).",
       valueName: "file"))
   var pages: String?
 
   @Option(help: ArgumentHelp("Take at most so many pages.", valueName: "number")) var count = 4096
   @Option(help: ArgumentHelp("Measure so often.", valueName: "number")) var rounds = 3
 
-  @Option(help: ArgumentHelp("Threads of the second measurement (default: one for each processor).", valueName: "number"))
+  @Option(
+    help: ArgumentHelp("Threads of the second measurement (default: one for each processor).", valueName: "number"))
   var threads: Int?
 
   @Option(
     name: .customLong("set"),
-    help: ArgumentHelp("Open a plug-in with this option, such as zstd.level=19. May be given several times.", valueName: "name.key=value"))
+    help: ArgumentHelp(
+      "Open a plug-in with this option, such as zstd.level=19. May be given several times.", valueName: "name.key=value"
+    ))
   var set: [String] = []
 
-  @Option(help: ArgumentHelp("Write a plot of ratio against time to this file, as SVG.", valueName: "file")) var plot: String?
+  @Option(help: ArgumentHelp("Write a plot of ratio against time to this file, as SVG.", valueName: "file")) var plot:
+    String?
   @Option(help: ArgumentHelp("How long one plug-in may take.", valueName: "seconds")) var timeout: Double = 300
   @Flag(help: "Write JSON.") var json = false
   @OptionGroup(title: "Plug-ins") var search: PluginOptions
 
   func validate() throws {
-    guard (1...(1 << 20)).contains(count) else { throw ValidationError("--count is \(count); expected 1 to \(1 << 20)") }
+    guard (1...(1 << 20)).contains(count) else {
+      throw ValidationError("--count is \(count); expected 1 to \(1 << 20)")
+    }
     guard (1...1000).contains(rounds) else { throw ValidationError("--rounds is \(rounds); expected 1 to 1000") }
     if let threads, !(1...256).contains(threads) { throw ValidationError("--threads is \(threads); expected 1 to 256") }
-    guard timeout >= 1, timeout <= 86400 else { throw ValidationError("--timeout is \(timeout); expected seconds from 1 to 86400") }
-    _ = try options(of: "")
+    guard timeout >= 1, timeout <= 86400 else {
+      throw ValidationError("--timeout is \(timeout); expected seconds from 1 to 86400")
+    }
+    _ = try assignments
   }
 
   func run() throws {
     let files = try ValidationTargets(plugins, finder: search.finder).files
+    let given = try options(of: Set(files.map(Self.name)))
+    Interruption.install()
     let cores = max(1, ProcessInfo.processInfo.activeProcessorCount)
     var results: [BenchResult] = []
     var failures: [String] = []
@@ -62,8 +74,12 @@ struct PluginsBenchCommand: ParsableCommand {
       do throws(PluginError) {
         results.append(
           try BenchHelper.measure(
-            file: file, options: (try? options(of: name(of: file))) ?? [:], pages: pages.map(FilePaths.absolute),
-            pageCount: count, rounds: rounds, threads: threads ?? cores, seed: 1, timeLimit: .seconds(timeout)))
+            file: file, options: given[Self.name(of: file)] ?? [:], pages: pages.map(FilePaths.absolute),
+            pageCount: count, rounds: rounds, threads: threads ?? cores, seed: 1, timeLimit: .seconds(timeout),
+            interruption: { Interruption.signalNumber }))
+      } catch .interrupted(let signal) {
+        Terminal.complain("\(PluginError.interrupted(signal: signal))")
+        throw ExitCode(128 + signal)
       } catch {
         failures.append("\(error)")
       }
@@ -78,18 +94,25 @@ struct PluginsBenchCommand: ParsableCommand {
     if !failures.isEmpty { throw ExitCode(1) }
   }
 
-  private func name(of file: String) -> String { FilePaths.last(of: file).replacingOccurrences(of: ".tier.so", with: "") }
+  /// "lz4" of lz4.tier.so, and of liblz4-tier.so, as a build of the kit names it.
+  private static func name(of file: String) -> String {
+    let name = FilePaths.last(of: file)
+    if name.hasSuffix(".tier.so") { return String(name.dropLast(8)) }
+    return name.hasPrefix("lib") && name.hasSuffix("-tier.so") ? String(name.dropFirst(3).dropLast(8)) : name
+  }
 
-  private func options(of name: String) throws -> [String: String] {
-    var options: [String: String] = [:]
-    for text in set {
-      let sides = text.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false).map(String.init)
-      let names = sides[0].split(separator: ".", omittingEmptySubsequences: false).map(String.init)
-      // The value may be a secret: only what stands before it is shown.
-      guard sides.count == 2, names.count == 2, names.allSatisfy({ !$0.isEmpty }) else {
-        throw ValidationError("--set \(DisplayText.plain(sides[0])): expected NAME.KEY=VALUE, such as zstd.level=19")
+  private var assignments: [OptionAssignment] { get throws { try set.map { try OptionAssignment($0, named: "NAME") } } }
+
+  /// What --set says, by the plug-in's name and by key.
+  private func options(of measured: Set<String>) throws -> [String: [String: String]] {
+    var options: [String: [String: String]] = [:]
+    for given in try assignments {
+      guard measured.contains(given.name) else {
+        throw ValidationError(
+          "--set \(DisplayText.plain("\(given.name).\(given.key)")): no plug-in of this name is measured; "
+            + "measured are \(DisplayText.plain(measured.sorted().joined(separator: ", ")))")
       }
-      if names[0] == name { options[names[1]] = sides[1] }
+      options[given.name, default: [:]][given.key] = given.value
     }
     return options
   }
@@ -118,13 +141,16 @@ enum BenchTable {
   static func lines(_ results: [BenchResult], width: Int?, colour: Bool) -> [String] {
     var table = TextTable(columns: [
       ("NAME", .left), ("ROLE", .left), ("KEPT", .right), ("THREADS", .right), ("DOWN us", .right), ("p50", .right),
-      ("p99", .right), ("UP us", .right), ("p50", .right), ("p99", .right), ("DOWN/s", .right), ("UP/s", .right), ("", .left),
+      ("p99", .right), ("UP us", .right), ("p50", .right), ("p99", .right), ("DOWN/s", .right), ("UP/s", .right),
+      ("", .left),
     ])
     for result in results {
       for (index, run) in result.runs.enumerated() { table.add(row(result, run, isFirst: index == 0)) }
     }
     let pages = results.map(\.pages)
-    let head = "\(pages.max() ?? 0) pages of \(results.first?.pageSize ?? 4096) bytes; DOWN is encode or write, UP is decode or read, a page at a time"
+    let head =
+      "\(pages.max() ?? 0) pages of \(results.first?.pageSize ?? 4096) bytes; "
+        + "DOWN is encode or write, UP is decode or read, a page at a time"
     return TextLines.wrap(head, width: width) + table.lines(width: width, colour: colour)
   }
 
@@ -133,7 +159,8 @@ enum BenchTable {
     return [
       .init(isFirst ? result.name : "", .bold), .init(isFirst ? result.role : ""),
       .init(isFirst && result.role == "transform" ? String(format: "%.1f %%", result.ratio * 100) : ""),
-      .init(String(run.threads)), number(run.down.mean), number(run.down.p50), number(run.down.p99), number(run.up.mean),
+      .init(String(run.threads)), number(run.down.mean), number(run.down.p50), number(run.down.p99),
+      number(run.up.mean),
       number(run.up.p50), number(run.up.p99), number(run.downPagesPerSecond, 0), number(run.upPagesPerSecond, 0),
       .init(isFirst ? result.note ?? "" : ""),
     ]

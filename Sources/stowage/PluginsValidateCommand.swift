@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 internal import ArgumentParser
 internal import Foundation
+internal import StowageBasics
 internal import StowageControl
 internal import StowagePlugins
 internal import StowageValidate
@@ -9,11 +10,12 @@ struct PluginsValidateCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "validate", abstract: "Check that plug-ins keep to the rules of the binary interface.",
     discussion: """
-      Each check runs in a process of its own, with a time and a memory limit, so that a plug-in that crashes, hangs or \
-      ends its process fails that check and no other. 'stowage plugins checks' lists the checks.
+      Each check runs in a process of its own, with a time and a memory limit, so that a plug-in that crashes, hangs \
+      or ends its process fails that check and no other. 'stowage plugins checks' lists the checks.
 
-      Ends with 0 if all passed, 1 if a check failed, 2 if nothing was found or an option is wrong, 3 if a plug-in crashed \
-      or hung.
+      Ends with 0 if all passed, 1 if a check failed, 2 if nothing was found or an option is wrong, 3 if a plug-in \
+      crashed or hung. Stopped by a signal it ends its helpers, removes its temporary files and ends with 128 and the \
+      signal's number: 130 after Ctrl-C.
       """)
 
   @Argument(
@@ -22,7 +24,8 @@ struct PluginsValidateCommand: ParsableCommand {
       valueName: "file|name|folder"))
   var plugins: [String]
 
-  @Option(help: ArgumentHelp("How thorough, from 1 to 10: higher levels repeat more and take longer.", valueName: "1-10"))
+  @Option(
+    help: ArgumentHelp("How thorough, from 1 to 10: higher levels repeat more and take longer.", valueName: "1-10"))
   var level = 5
 
   @Option(
@@ -30,13 +33,18 @@ struct PluginsValidateCommand: ParsableCommand {
       "Run only this check, and those that it needs. May be given several times.", valueName: "id"))
   var check: [String] = []
 
-  @Option(help: ArgumentHelp("The seed of everything random; printed, so that a failure can be repeated.", valueName: "number"))
+  @Option(
+    help: ArgumentHelp(
+      "The seed of everything random; printed, so that a failure can be repeated.", valueName: "number"))
   var seed: UInt64?
 
   @Option(
     name: .customLong("set"),
     help: ArgumentHelp(
-      "Open the plug-in with this option. Required options that are not set get files in a temporary folder and the like.",
+      """
+      Open the plug-in with this option. Each check has a copy of a file that is named, or one beside it that is \
+      removed. Required options that are not set get files in a temporary folder and the like.
+      """,
       valueName: "key=value"))
   var set: [String] = []
 
@@ -46,11 +54,14 @@ struct PluginsValidateCommand: ParsableCommand {
   @Option(help: ArgumentHelp("Checks at one time; by default one for each processor.", valueName: "number"))
   var jobs: Int?
 
-  @Flag(name: .customLong("in-process"), help: "Run one check in this very process, for a debugger. Needs one --check and one file.")
+  @Flag(
+    name: .customLong("in-process"),
+    help: "Run one check in this very process, for a debugger. Needs one --check and one file.")
   var inProcess = false
 
   @Flag(help: "Write JSON.") var json = false
-  @Option(help: ArgumentHelp("Also write the results to this file, in JUnit's XML.", valueName: "file")) var junit: String?
+  @Option(help: ArgumentHelp("Also write the results to this file, in JUnit's XML.", valueName: "file")) var junit:
+    String?
   @Flag(help: "List the checks that passed too.") var verbose = false
   @OptionGroup(title: "Plug-ins") var where_: PluginOptions
 
@@ -59,7 +70,10 @@ struct PluginsValidateCommand: ParsableCommand {
     if let jobs, !(1...64).contains(jobs) { throw ValidationError("--jobs is \(jobs); expected 1 to 64") }
     for id in check where CheckList.check(id) == nil {
       let near = NearNames.question(NearNames.of(id, in: CheckList.all.map(\.id)))
-      throw ValidationError("--check \(DisplayText.plain(id)): there is no such check\(near.isEmpty ? "; 'stowage plugins checks' lists them" : near)")
+      throw ValidationError(
+        "--check \(DisplayText.plain(id)): there is no such check"
+          + (near.isEmpty ? "; 'stowage plugins checks' lists them" : near)
+      )
     }
     if inProcess, check.count != 1 || plugins.count != 1 {
       throw ValidationError("--in-process needs exactly one --check and one file")
@@ -71,27 +85,39 @@ struct PluginsValidateCommand: ParsableCommand {
     let seed = seed ?? UInt64.random(in: 1...999_999_999)
     let files = try ValidationTargets(plugins, finder: where_.finder).files
     if inProcess {
-      guard files.count == 1 else { throw ValidationError("--in-process needs exactly one file; \(files.count) are named") }
+      guard files.count == 1 else {
+        throw ValidationError("--in-process needs exactly one file; \(files.count) are named")
+      }
       return try runHere(files[0], seed: seed)
     }
-    var validator = Validator(seed: seed)
-    validator.level = level
-    validator.checks = check
-    validator.options = try options()
-    validator.pages = pages.map(FilePaths.absolute)
-    if let jobs { validator.parallel = jobs }
     let report = ValidationReport(isJSON: json, isVerbose: verbose)
-    var validations: [FileValidation] = []
-    for file in files {
-      report.begin(file, level: level, seed: seed)
-      let validation = try validator.validate(file: file) { report.progress($0) }
-      report.end(validation)
-      validations.append(validation)
+    let validations: [FileValidation]
+    do { validations = try validate(files, seed: seed, report) } catch PluginError.interrupted(let signal) {
+      report.clear()
+      Terminal.complain("\(PluginError.interrupted(signal: signal))")
+      throw ExitCode(128 + signal)
     }
     if json { print(ValidationJSON.everything(validations).rendered()) }
     if let junit { try writeJUnit(validations, to: junit) }
     let status = validations.map(\.status).max() ?? 2
     if status != 0 { throw ExitCode(status) }
+  }
+
+  private func validate(_ files: [String], seed: UInt64, _ report: ValidationReport) throws -> [FileValidation] {
+    Interruption.install()
+    var validator = Validator(seed: seed)
+    validator.level = level
+    validator.checks = check
+    validator.options = try options()
+    validator.pages = pages.map(FilePaths.absolute)
+    validator.interruption = { Interruption.signalNumber }
+    if let jobs { validator.parallel = jobs }
+    return try files.map { file in
+      report.begin(file, level: level, seed: seed)
+      let validation = try validator.validate(file: file) { report.progress($0) }
+      report.end(validation)
+      return validation
+    }
   }
 
   private func runHere(_ file: String, seed: UInt64) throws {
@@ -109,14 +135,7 @@ struct PluginsValidateCommand: ParsableCommand {
 
   private func options() throws -> [String: String] {
     var options: [String: String] = [:]
-    for text in set {
-      let sides = text.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false).map(String.init)
-      // The value may be a secret: only what stands before it is shown.
-      guard sides.count == 2, !sides[0].isEmpty else {
-        throw ValidationError("--set \(DisplayText.plain(sides[0])): expected KEY=VALUE, such as level=19")
-      }
-      options[sides[0]] = sides[1]
-    }
+    for given in try set.map({ try OptionAssignment($0, named: nil) }) { options[given.key] = given.value }
     return options
   }
 
@@ -147,7 +166,9 @@ struct ValidationTargets {
       } else {
         guard let file = finder.file(named: argument) else {
           throw ValidationError(
-            "there is no plug-in '\(DisplayText.plain(argument))' in the plug-in path; 'stowage plugins list' shows those that are there")
+            "there is no plug-in '\(DisplayText.plain(argument))' in the plug-in path; "
+              + "'stowage plugins list' shows those that are there"
+          )
         }
         files.append(file)
       }

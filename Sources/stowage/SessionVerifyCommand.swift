@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 internal import ArgumentParser
 internal import Glibc
+internal import StowageBasics
 internal import StowageControl
 internal import StowageEngine
 internal import StowagePlugins

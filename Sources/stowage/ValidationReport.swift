@@ -27,11 +27,20 @@ struct ValidationReport {
     show("\r\u{1B}[K  \(result.id) \(result.outcome.rawValue)")
   }
 
+  /// Takes the line of progress away.
+  func clear() { if Terminal.isTerminal(Terminal.errors) { show("\r\u{1B}[K") } }
+
   func end(_ validation: FileValidation) {
-    if Terminal.isTerminal(Terminal.errors) { show("\r\u{1B}[K") }
+    clear()
     guard !isJSON else { return }
-    for result in validation.results where isVerbose ? result.outcome != .notApplicable : isListed(result) { list(result, validation) }
-    if !isVerbose { for line in Self.blocked(validation) { print("  " + Style.doubtful.applied(to: "not run", colour: colour) + "  " + line) } }
+    for result in validation.results where isVerbose ? result.outcome != .notApplicable : isListed(result) {
+      list(result, validation)
+    }
+    if !isVerbose {
+      for line in Self.blocked(validation) {
+        print("  " + Style.doubtful.applied(to: "not run", colour: colour) + "  " + line)
+      }
+    }
     print("  " + Self.counts(validation))
   }
 
@@ -53,16 +62,25 @@ struct ValidationReport {
 
   private func list(_ result: CheckResult, _ validation: FileValidation) {
     let style: Style = result.outcome.isBad ? .bad : result.outcome == .passed ? .good : .doubtful
-    let head = style.applied(to: result.outcome.rawValue, colour: colour) + "  " + Style.bold.applied(to: result.id, colour: colour)
+    let head =
+      style.applied(to: result.outcome.rawValue, colour: colour) + "  "
+      + Style.bold.applied(to: result.id, colour: colour)
     print("  " + head)
     let seen = result.evidence == 1 ? "1 observation" : "\(result.evidence) observations"
-    let details = result.outcome == .passed ? [result.message, seen].filter { !$0.isEmpty }.joined(separator: "; ") : result.message
-    for line in TextLines.wrap(details, width: width.map { max(20, $0 - 6) }) where !line.isEmpty { print("      " + line) }
+    let details =
+      result.outcome == .passed
+      ? [result.message, seen].filter { !$0.isEmpty }.joined(separator: "; ") : result.message
+    for line in TextLines.wrap(details, width: width.map { max(20, $0 - 6) }) where !line.isEmpty {
+      print("      " + line)
+    }
     guard result.outcome.isBad || result.outcome == .warning, let check = CheckList.check(result.id) else { return }
     for line in TextLines.labelled("What to do:", check.advice, labelWidth: 11, indent: 6, width: width) { print(line) }
     if let call = result.lastCall { print("      Last call:   \(call)") }
     guard result.outcome.isBad else { return }
-    print("      Repeat:      stowage plugins validate \(DisplayText.plain(validation.file)) --check \(result.id) --level \(validation.level) --seed \(result.seed)")
+    print(
+      "      Repeat:      stowage plugins validate \(DisplayText.plain(validation.file)) --check \(result.id) "
+        + "--level \(validation.level) --seed \(result.seed)"
+    )
   }
 
   /// "31 passed, 1 failed, 2 not run".
@@ -70,7 +88,8 @@ struct ValidationReport {
     let shown: [CheckOutcome] = [.passed, .warning, .failed, .crashed, .hung, .notRun]
     let parts = shown.compactMap { outcome -> String? in
       let count = validation.count(outcome)
-      return count > 0 || outcome == .passed ? "\(count) \(outcome.rawValue)\(outcome == .warning && count > 1 ? "s" : "")" : nil
+      return count > 0 || outcome == .passed
+        ? "\(count) \(outcome.rawValue)\(outcome == .warning && count > 1 ? "s" : "")" : nil
     }
     return parts.joined(separator: ", ")
   }
@@ -124,13 +143,16 @@ enum JUnit {
     let bad = shown.count { $0.outcome == .failed }
     let broken = shown.count { $0.outcome == .crashed || $0.outcome == .hung }
     let head =
-      "  <testsuite name=\"\(escaped(validation.name))\" tests=\"\(shown.count)\" failures=\"\(bad)\" errors=\"\(broken)\" skipped=\"\(validation.count(.notRun))\">"
+      "  <testsuite name=\"\(escaped(validation.name))\" tests=\"\(shown.count)\" failures=\"\(bad)\" "
+        + "errors=\"\(broken)\" skipped=\"\(validation.count(.notRun))\">"
     return [head] + shown.flatMap { testCase($0, validation) } + ["  </testsuite>"]
   }
 
   private static func testCase(_ result: CheckResult, _ validation: FileValidation) -> [String] {
     let time = String(format: "%.3f", result.durationMilliseconds / 1000)
-    let head = "    <testcase classname=\"\(escaped(validation.name)).\(result.group.rawValue)\" name=\"\(result.id)\" time=\"\(time)\""
+    let head =
+      "    <testcase classname=\"\(escaped(validation.name)).\(result.group.rawValue)\" "
+        + "name=\"\(result.id)\" time=\"\(time)\""
     let element: String
     switch result.outcome {
     case .passed, .notApplicable: return [head + "/>"]

@@ -45,7 +45,7 @@ import Testing
     let began = ContinuousClock.now
     repeat {
       let world = try SessionWorld(
-        seed, disk: 0, tiers: try Self.tiers(seed), slots: 500 + Int(seed % 5) * 200, interleaves: seed % 5 != 0)
+        seed, disk: 0, tiers: try Self.tiers(seed), slots: seed % 7 == 0 ? 150 : 500 + Int(seed % 5) * 200, interleaves: seed % 5 != 0)
       for _ in 0..<8 where world.failures.isEmpty { try world.life(operations: 300) }
       world.close()
       let counts = world.counts

@@ -1,35 +1,23 @@
 // SPDX-License-Identifier: Apache-2.0
-import Glibc
+import StowageTestSupport
 
 /// Threads of a test, each told its number.
 struct TestThreads {
-  private var threads: [pthread_t] = []
+  private let threads: [Background]
 
   /// Starts them.
   init(_ count: Int, _ body: @escaping @Sendable (Int) -> Void) {
-    final class Work {
-      let number: Int
-      let body: @Sendable (Int) -> Void
-      init(_ number: Int, _ body: @escaping @Sendable (Int) -> Void) { (self.number, self.body) = (number, body) }
-    }
-    for number in 0..<count {
-      var thread = pthread_t()
-      let work = Unmanaged.passRetained(Work(number, body)).toOpaque()
-      let result = pthread_create(
-        &thread, nil,
-        { @Sendable argument in
-          let work = Unmanaged<Work>.fromOpaque(argument.unsafelyUnwrapped).takeRetainedValue()
-          work.body(work.number)
-          return nil
-        }, work)
-      precondition(result == 0)
-      threads.append(thread)
-    }
+    threads = (0..<count).map { number in Background { body(number) } }
   }
 
   /// Waits for all of them.
-  func join() { for thread in threads { pthread_join(thread, nil) } }
+  func join(within seconds: Int = 300, file: StaticString = #fileID, line: UInt = #line) {
+    for thread in threads { thread.join(within: seconds, file: file, line: line) }
+  }
 }
 
-/// Runs a body on threads of its own, each told its number, and waits for all of them.
-func onThreads(_ count: Int, _ body: @escaping @Sendable (Int) -> Void) { TestThreads(count, body).join() }
+/// Runs a body on threads of its own, each told its number, and waits for all of them: up to an hour, as a million
+/// operations take long under a sanitizer.
+func onThreads(_ count: Int, _ body: @escaping @Sendable (Int) -> Void) {
+  TestThreads(count, body).join(within: 3600)
+}

@@ -3,8 +3,11 @@ public import Foundation
 
 /// Runs programs, for tests.
 public enum Command {
+  /// What a program said, and how it ended.
   public struct Outcome: Sendable {
+    /// What it wrote to its standard output.
     public var output: String
+    /// What it wrote to its standard error.
     public var errors: String
     /// The exit status; 128 and the signal's number when a signal ended it.
     public var status: Int32
@@ -18,7 +21,7 @@ public enum Command {
     return own.deletingLastPathComponent().appendingPathComponent("stowage").path
   }()
 
-  /// Runs a program to its end; its standard input is empty.
+  /// Runs a program to its end; its standard input is empty. One that takes longer than 20 minutes is killed.
   /// - Parameter environment: set in addition to this process's; nil values are taken out.
   public static func run(
     _ program: String, _ arguments: [String], environment: [String: String?] = [:], in folder: URL? = nil
@@ -36,8 +39,9 @@ public enum Command {
     process.standardOutput = try FileHandle(forWritingTo: output)
     process.standardError = try FileHandle(forWritingTo: errors)
     try process.run()
-    process.waitUntilExit()
-    let status = process.terminationReason == .uncaughtSignal ? 128 + process.terminationStatus : process.terminationStatus
+    try process.waitUntilExit(within: .seconds(1200))
+    let isSignal = process.terminationReason == .uncaughtSignal
+    let status = isSignal ? 128 + process.terminationStatus : process.terminationStatus
     return Outcome(
       output: String(decoding: try Data(contentsOf: output), as: UTF8.self),
       errors: String(decoding: try Data(contentsOf: errors), as: UTF8.self), status: status)
@@ -49,5 +53,20 @@ public enum Command {
   ) throws -> Outcome {
     let clean: [String: String?] = ["STOWAGE_PLUGIN_PATH": nil, "HOME": "/nonexistent"]
     return try run(stowage, arguments, environment: clean.merging(environment) { $1 }, in: folder)
+  }
+}
+
+extension Process {
+  /// Waits for its end. After `limit` it is killed, and that is an error.
+  public func waitUntilExit(within limit: Duration) throws {
+    let end = ContinuousClock.now + limit
+    while isRunning, ContinuousClock.now < end { usleep(2000) }
+    let isLate = isRunning
+    if isLate { kill(processIdentifier, SIGKILL) }
+    waitUntilExit()
+    guard !isLate else {
+      let words = [executableURL?.path ?? ""] + (arguments ?? [])
+      throw TestFailure("'\(words.joined(separator: " "))' has not ended within \(limit)")
+    }
   }
 }

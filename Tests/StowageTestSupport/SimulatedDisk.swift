@@ -90,6 +90,21 @@ public struct SimulatedDisk: @unchecked Sendable {
     crash(number)
   }
 
+  /// The root as it is, and another one in its place.
+  public func root() throws -> [UInt8] {
+    typealias Get = @convention(c) (UInt32, UnsafeMutablePointer<UInt8>) -> UInt64
+    let get: Get = try function("simdisk_root")
+    var bytes = [UInt8](repeating: 0, count: 4096)
+    let length = bytes.withUnsafeMutableBufferPointer { get(number, $0.baseAddress!) }
+    return Array(bytes.prefix(Int(length)))
+  }
+
+  public func setRoot(_ root: [UInt8]) throws {
+    typealias Set = @convention(c) (UInt32, UnsafePointer<UInt8>, UInt64) -> Void
+    let set: Set = try function("simdisk_set_root")
+    (root + [0]).withUnsafeBufferPointer { set(number, $0.baseAddress!, UInt64(root.count)) }
+  }
+
   /// The bytes of a slot.
   public func slot(_ index: Int, pageSize: Int = 4096) throws -> UnsafeMutableRawBufferPointer {
     typealias Get = @convention(c) (UInt32, UInt64) -> UnsafeMutableRawPointer

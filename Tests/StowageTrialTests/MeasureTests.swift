@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import Foundation
+import StowageBasics
 import Testing
 
 @testable import StowageTrial
@@ -7,7 +8,7 @@ import Testing
 @Suite struct MeasureTests {
   @Test(arguments: [1, 2, 3] as [UInt64])
   func percentilesAreRightToOnePercent(seed: UInt64) {
-    var generator = SplitMix64(seed: seed)
+    var generator = SeededRandom(seed: seed)
     let histogram = LatencyHistogram()
     var values: [UInt64] = []
     for _ in 0..<50_000 {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import Foundation
+import StowageBasics
 import StowageTestSupport
 import Testing
 
@@ -10,7 +11,7 @@ extension TemporaryFolder {
   func pages(_ count: Int, named name: String = "pages", pageSize: Int = 4096, extra: Int = 0) throws -> String {
     var data = Data()
     for page in 0..<count {
-      var generator = SplitMix64(seed: UInt64(page))
+      var generator = SeededRandom(seed: UInt64(page))
       for word in 0..<pageSize / 8 {
         let value = word < pageSize / 16 ? generator.next() : UInt64(page)
         withUnsafeBytes(of: value) { data.append(contentsOf: $0) }

@@ -30,7 +30,8 @@ import Testing
     let folder = try TemporaryFolder()
     let plot = folder.file("plot.svg").path
     let outcome = try Command.stowage(
-      "plugins", "bench", file("lz4"), file("zstd"), file("swapfile"), "--count", "300", "--rounds", "1", "--threads", "2",
+      "plugins", "bench", file("lz4"), file("zstd"), file("swapfile"), "--count", "300", "--rounds", "1", "--threads",
+      "2",
       "--set", "swapfile.size=16M", "--json", "--plot", plot)
     #expect(outcome.status == 0, "\(outcome.errors)")
     let report = try JSONDecoder().decode(Report.self, from: Data(outcome.output.utf8))
@@ -63,6 +64,13 @@ import Testing
     #expect(try Command.stowage("plugins", "bench", "nosuch").status == 2)
     #expect(try Command.stowage("plugins", "bench", file("lz4"), "--count", "0").status == 2)
     #expect(try Command.stowage("plugins", "bench", file("lz4"), "--set", "level=3").status == 2)
+    // A name that is not measured is a slip of the pen.
+    let other = try Command.stowage("plugins", "bench", file("lz4"), "--set", "zstd.level=19")
+    #expect(other.status == 2 && other.output == "")
+    let words = "--set zstd.level: no plug-in of this name is measured; measured are lz4"
+    #expect(other.errors.contains(words), "\(other.errors)")
+    let refused = try Command.stowage("plugins", "bench", file("zstd"), "--set", "zstd.level=1000")
+    #expect(refused.status == 1 && refused.errors.contains("level"), "\(refused.errors)")
     let missing = try Command.stowage("plugins", "bench", file("lz4"), "--pages", "/nonexistent")
     #expect(missing.status == 1 && missing.errors.contains("/nonexistent"))
   }

@@ -7,12 +7,16 @@ import StowageTestSupport
 ///     // build: library NAME.c        depends on a second library, made from known-bad/libraries/NAME.c
 ///     // build: missing NAME.c        the same, but the second library is gone afterwards
 ///     // build: mode 777              the rights of the file
+///     // build: owner 65534           whose it is, by number; only root can give a file away
 ///     // build: cut 5000              only so many of its bytes
+///     // build: check ID              the check that fails on it, for a second fixture of one; else its name says so
 struct FixtureBuild {
   private var libraries: [String] = []
   private var missing: [String] = []
   private var mode: Int?
   private var cut: Int?
+  private(set) var owner: Int?
+  private(set) var check: String?
 
   init(_ source: URL) throws {
     for line in try String(contentsOf: source, encoding: .utf8).split(separator: "\n") {
@@ -23,7 +27,9 @@ struct FixtureBuild {
       case "library": libraries.append(words[3])
       case "missing": missing.append(words[3])
       case "mode": mode = Int(words[3], radix: 8)
+      case "owner": owner = Int(words[3])
       case "cut": cut = Int(words[3])
+      case "check": check = words[3]
       default: throw TestFailure("\(source.lastPathComponent): 'build: \(words[2])' is not known")
       }
     }
@@ -39,6 +45,9 @@ struct FixtureBuild {
     for library in built.suffix(missing.count) { try FileManager.default.removeItem(at: library) }
     if let cut { try Data(contentsOf: file).prefix(cut).write(to: file) }
     try FileManager.default.setAttributes([.posixPermissions: mode ?? 0o755], ofItemAtPath: file.path)
+    if let owner {
+      try FileManager.default.setAttributes([.ownerAccountID: owner], ofItemAtPath: file.path)
+    }
     return file
   }
 }

@@ -28,7 +28,11 @@ import Testing
     Kind(source: "backing", defines: ["PERSISTENT", "ASYNC", "THREADS=2"], passes: ["threads-serialised"]),
     Kind(source: "backing", defines: [], passes: ["backing-past-end", "backing-health", "threads-backing"]),
     Kind(source: "backing", defines: ["MAPPED"], passes: ["backing-map"]),
-    Kind(source: "backing", defines: ["PERSISTENT"], passes: ["backing-kill", "backing-root-kill", "backing-root-race"]),
+    Kind(
+      source: "backing", defines: ["PERSISTENT"], passes: ["backing-kill", "backing-root-kill", "backing-root-race"]),
+    Kind(
+      source: "backing", defines: ["PERSISTENT", "STORAGE"],
+      passes: ["backing-kill", "backing-power-cut", "backing-root-power-cut"]),
     Kind(source: "backing", defines: ["PERSISTENT", "ASYNC"], passes: ["backing-async-many", "backing-async-inside"]),
   ]
 

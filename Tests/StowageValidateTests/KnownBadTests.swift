@@ -10,10 +10,20 @@ import Testing
   static let seed: UInt64 = ProcessInfo.processInfo.environment["STOWAGE_TEST_SEED"].flatMap(UInt64.init) ?? 20_261_123
 
   @Test("exactly its check fails", arguments: CheckList.all.map(\.id))
-  func failsExactly(_ id: String) throws {
+  func failsExactly(_ id: String) throws { try expectExactly(id, on: id) }
+
+  @Test("exactly its check fails on a second fixture of one, such as a backing", arguments: try KnownBad.variants())
+  func failsExactly(_ variant: KnownBad.Variant) throws {
+    if variant.needsRoot, geteuid() != 0 {
+      try Test.cancel("giving a file to another user needs root (CAP_CHOWN); the tests run as user \(geteuid())")
+    }
+    try expectExactly(variant.check, on: variant.name)
+  }
+
+  private func expectExactly(_ id: String, on fixture: String) throws {
     let check = try #require(CheckList.check(id))
     let folder = try TemporaryFolder()
-    let file = try KnownBad.compile(id, into: folder.url)
+    let file = try KnownBad.compile(fixture, into: folder.url)
     var validator = Validator(seed: Self.seed, helper: Command.stowage)
     validator.level = max(2, check.level)
     let validation = try validator.validate(file: file.path)
@@ -56,11 +66,12 @@ import Testing
 
   @Test("every fixture is one of a check, and each check says what it is about")
   func fixtures() throws {
-    let folder = TierCompiler.fixtures.appendingPathComponent("known-bad")
-    let names = try FileManager.default.contentsOfDirectory(atPath: folder.path).filter { $0.hasSuffix(".c") }
     let ids = Set(CheckList.all.map(\.id))
     #expect(ids.count == CheckList.all.count)
-    for name in names where !name.hasPrefix("good-") { #expect(ids.contains(String(name.dropLast(2))), "\(name)") }
+    let variants = Set(try KnownBad.variants().map(\.name))
+    for name in try KnownBad.names() where !name.hasPrefix("good-") && !variants.contains(name) {
+      #expect(ids.contains(name), "\(name)")
+    }
     for check in CheckList.all {
       #expect(check.id.utf8.count <= 32 && check.id.wholeMatch(of: /[a-z0-9]+(-[a-z0-9]+)+/) != nil, "\(check.id)")
       #expect(ids.isSuperset(of: check.needs), "\(check.id) needs what is not there: \(check.needs)")
@@ -69,15 +80,39 @@ import Testing
     // No check waits for itself: one after the other, all can be run.
     var done: Set<String> = []
     var left = CheckList.all
-    while let index = left.firstIndex(where: { done.isSuperset(of: $0.needs) }) { done.insert(left.remove(at: index).id) }
+    while let index = left.firstIndex(where: { done.isSuperset(of: $0.needs) }) {
+      done.insert(left.remove(at: index).id)
+    }
     #expect(left.isEmpty, "\(left.map(\.id)) need each other")
   }
 }
 
 enum KnownBad {
-  /// Compiles ID.c; `FIXTURE_NAME` is the name that the tier is to give itself. What a fixture needs beside it (a second
-  /// library, rights of the file) its first lines say, see `FixtureBuild`.
+  /// A second fixture of a check.
+  struct Variant: Sendable, CustomTestStringConvertible {
+    var name: String
+    var check: String
+    var needsRoot: Bool
+    var testDescription: String { name }
+  }
+
+  private static let folder = TierCompiler.fixtures.appendingPathComponent("known-bad")
+
+  static func names() throws -> [String] {
+    try FileManager.default.contentsOfDirectory(atPath: folder.path).filter { $0.hasSuffix(".c") }.sorted()
+      .map { String($0.dropLast(2)) }
+  }
+
+  static func variants() throws -> [Variant] {
+    try names().compactMap { name in
+      let build = try FixtureBuild(folder.appendingPathComponent("\(name).c"))
+      return build.check.map { Variant(name: name, check: $0, needsRoot: build.owner != nil) }
+    }
+  }
+
+  /// Compiles ID.c; `FIXTURE_NAME` is the name that the tier is to give itself. What a fixture needs beside it (a
+  /// second library, rights of the file) its first lines say, see `FixtureBuild`.
   static func compile(_ id: String, into folder: URL) throws -> URL {
-    try FixtureBuild(TierCompiler.fixtures.appendingPathComponent("known-bad/\(id).c")).compile(id, into: folder)
+    try FixtureBuild(Self.folder.appendingPathComponent("\(id).c")).compile(id, into: folder)
   }
 }

@@ -48,13 +48,23 @@ struct FileOpening {
       guard mine.st_mode & S_IFMT == S_IFREG else {
         throw host.fail(.invalid, "\(path) is not a regular file; 'path' must name a file that this tier may make")
       }
-      guard flock(descriptor, mode.lock | LOCK_NB) == 0 else { throw host.fail(.retry, "\(path) \(mode.inUse)") }
+      guard isLocked(descriptor) else { throw host.fail(.retry, "\(path) \(mode.inUse)") }
       let isStillNamed = stat(path, &named) == 0 && named.st_ino == mine.st_ino && named.st_dev == mine.st_dev
       return isStillNamed && fstat(descriptor, &mine) == 0 ? Int(mine.st_size) : nil
     } catch {
       _ = Glibc.close(descriptor)
       throw error
     }
+  }
+
+  /// Takes the lock. A process that was killed keeps its file for some moments, until the kernel has wound up the requests
+  /// that it had in flight: so a lock that is held is asked for again.
+  private func isLocked(_ descriptor: Int32) -> Bool {
+    for attempt in 0..<20 {
+      if attempt > 0 { usleep(50_000) }
+      if flock(descriptor, mode.lock | LOCK_NB) == 0 { return true }
+    }
+    return false
   }
 
   private func openFailure() -> TierError {

@@ -46,11 +46,6 @@ const char *_Nullable stowage_environment(const char *_Nonnull name);
 /// A file in memory, closed on exec, to be shared with a child by /proc/PID/fd. -1 with errno set.
 int stowage_memory_file(const char *_Nonnull name);
 
-/// Runs body in a copy of this process, which ends after it, and reads what body writes to the descriptor that it gets:
-/// at most room bytes. How many there were, and the copy's wait status; -1 when it did not end in time.
-ssize_t stowage_in_copy(void (*_Nonnull body)(int descriptor, void *_Nonnull context), void *_Nonnull context,
-                        char *_Nonnull bytes, size_t room, int timeout_ms, int *_Nonnull status);
-
 /// Bytes that malloc has given out in this process and that were not freed. 0 where the C library does not tell.
 size_t stowage_heap_bytes(void);
 

@@ -165,6 +165,7 @@ extension Engine {
     }
     levels[level].countEncodes(count, nanoseconds: elapsed)
     recovered(level)
+    if level == session?.level { noteSlotsTaken() }
     return true
   }
 

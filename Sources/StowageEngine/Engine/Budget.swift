@@ -9,23 +9,30 @@ extension Engine {
       + (session?.byteCount(pages: pages.table.count, frames: frames.count) ?? 0)
   }
 
-  /// RAM beside pools and tables: codec contexts, scratch pages, work spaces, I/O buffers.
+  /// RAM beside pools and tables: codec contexts, scratch pages, work spaces, I/O buffers. Puts ask for it: no
+  /// reference is counted here.
   var workspaceBytes: Int {
-    var bytes = tierMemory
+    var bytes = 0
+    for holder in plan.holders { bytes += holder.byteCount }
     for index in 0..<callers.count { bytes += callers[index].pointee.byteCount }
     for context in workers { bytes += context.pointee.byteCount }
     for space in jobSpaces { bytes += space.byteCount }
-    if let keeper { bytes += keeper.space.byteCount }
-    for port in ports { bytes += port?.bufferBytes ?? 0 }
+    bytes += sessionBytes
     for queue in dropQueues { bytes += queue.byteCount }
     return bytes
   }
 
-  /// What the tiers have asked the host for.
-  var tierMemory: Int {
-    var bytes = 0
-    for instance in instances { bytes += instance?.memoryBytes ?? 0 }
-    return bytes
+  /// What the tiers have asked the host for, while they are opened.
+  var tierMemory: Int { instances.reduce(0) { $0 + ($1?.memoryBytes ?? 0) } }
+
+  /// Notes who takes memory now; after each change of `instances` and `ports`.
+  func noteHolders() {
+    for level in plan.holders.indices {
+      let instance = level > 0 && level <= instances.count ? instances[level - 1] : nil
+      let port = level < ports.count ? ports[level] : nil
+      plan.holders[level] = .init(
+        instance: instance.map(Unmanaged.passUnretained), port: port.map(Unmanaged.passUnretained))
+    }
   }
 
   /// All RAM that the store makes the process use now.
@@ -120,7 +127,8 @@ extension Engine {
     let bytes = least * segmentSize + tableBytes + workspaceBytes + reservedBytes + 4 * 65536
     guard state.pointee.memoryLimit >= bytes else {
       throw .configuration(
-        "a memory limit of \(state.pointee.memoryLimit) bytes is too little for this chain, whose codecs and buffers take \(workspaceBytes); at least \(bytes) bytes are needed"
+        "a memory limit of \(state.pointee.memoryLimit) bytes is too little for this chain, whose codecs and buffers "
+          + "take \(workspaceBytes); at least \(bytes) bytes are needed"
       )
     }
   }

@@ -14,8 +14,9 @@ public enum TierRemoval: Sendable, Hashable {
 /// Tiers that come and go while the store is open.
 ///
 /// A change is made while every working context is held (so no call into a tier is under way), its last step under the
-/// lock too (so no table is being read): a pause of as long as the longest piece of work under way. Levels keep their numbers; a tier
-/// comes into a vacant place.
+/// lock too (so no table is being read). Contexts are waited for at most 20 ms at a time: a piece of work that takes
+/// longer puts the change off, and nobody else waits for it. Levels keep their numbers; a tier comes into a vacant
+/// place.
 extension Engine {
   var levelNames: [String] { lock.withLock { plan.listed.map { plan.levels[$0].name } } }
 
@@ -28,7 +29,7 @@ extension Engine {
     defer { chainGate.unlock() }
     let old = try replaced.map { name throws(StoreError) in try self.place(named: name) }
     if let old { try checkMayLeave(old) }
-    let place = try vacancy(for: tier, after: old)
+    let place = try vacancy(for: tier, replacing: old)
     var changed = chain
     changed[place] = tier
     let next = try plan(for: changed, leaving: old.map { leaving.union([$0 + 1]) } ?? leaving)
@@ -51,7 +52,8 @@ extension Engine {
 
   /// With every context held. Takes itself back when a context or the memory is refused.
   private func bring(
-    _ instance: TierInstance, _ port: BackingPort?, _ tier: ChainTier, to place: Int, _ next: ChainPlan, leaving old: Int?
+    _ instance: TierInstance, _ port: BackingPort?, _ tier: ChainTier, to place: Int, _ next: ChainPlan,
+    leaving old: Int?
   ) throws(StoreError) {
     let level = place + 1
     let before = try plan(for: chain, leaving: leaving)
@@ -82,13 +84,16 @@ extension Engine {
     }
   }
 
-  private func install(_ instance: TierInstance?, _ port: BackingPort?, _ tier: ChainTier?, at place: Int, _ next: ChainPlan) {
+  private func install(
+    _ instance: TierInstance?, _ port: BackingPort?, _ tier: ChainTier?, at place: Int, _ next: ChainPlan
+  ) {
     let level = place + 1
     chain[place] = tier
     instances[place] = instance
     calls[level] = instance?.calls
     epochs.setCodec(level, Codec(level: UInt8(level), space: UInt8(level), epoch: instance?.calls.epoch ?? 0))
     ports[level] = port
+    noteHolders()
     // Ids are never used twice, also by another tier in this place.
     let nextID = levels[level].nextID
     levels[level] = LevelState()
@@ -99,21 +104,45 @@ extension Engine {
     plan.replace(by: next)
   }
 
-  /// A vacant place between the neighbours that the tier is to have.
-  private func vacancy(for tier: ChainTier, after neighbour: Int?) throws(StoreError) -> Int {
-    let above =
-      neighbour ?? chain.lastIndex { $0.map { $0.table.priority <= tier.table.priority } ?? false } ?? -1
-    let below = chain[(above + 1)...].firstIndex { $0 != nil } ?? chain.count
-    let vacant = above + 1..<below
-    guard !vacant.isEmpty else {
-      let names = [above >= 0 ? chain[above]?.name : "store", below < chain.count ? chain[below]?.name : nil]
-      throw .configuration(
-        "no place is left in the chain beside \(names.compactMap { $0.map { "'\($0)'" } }.joined(separator: " and ")); remove a tier there, or close the store and open it with the new chain"
-      )
-    }
+  /// A vacant place where the tier is to stand: beside the one that it replaces, or by its priority.
+  private func vacancy(for tier: ChainTier, replacing old: Int?) throws(StoreError) -> Int {
+    if let old { return try vacancy(beside: old) }
+    let above = chain.lastIndex { $0.map { $0.table.priority <= tier.table.priority } ?? false } ?? -1
+    let vacant = vacant(below: above)
+    guard !vacant.isEmpty else { throw noPlace(from: above, to: vacant.upperBound) }
     // Right below one of its own priority, as more of these come below it; else in the middle.
-    let isNext = neighbour != nil || (above >= 0 && chain[above]?.table.priority == tier.table.priority)
+    let isNext = above >= 0 && chain[above]?.table.priority == tier.table.priority
     return isNext ? vacant.lowerBound : (vacant.lowerBound + vacant.upperBound) / 2
+  }
+
+  /// Right below the tier that is replaced, as what it holds goes down; with no place left there right above it, when
+  /// others further down can take that. So the places of tiers that have gone are used again.
+  private func vacancy(beside old: Int) throws(StoreError) -> Int {
+    let below = vacant(below: old)
+    if !below.isEmpty { return below.lowerBound }
+    let above = (chain[..<old].lastIndex { $0 != nil } ?? -1) + 1..<old
+    guard !above.isEmpty, hasWayDown(old) else { throw noPlace(from: old, to: below.upperBound) }
+    return above.upperBound - 1
+  }
+
+  private func vacant(below place: Int) -> Range<Int> {
+    place + 1..<(chain[(place + 1)...].firstIndex { $0 != nil } ?? chain.count)
+  }
+
+  /// Whether what a tier holds can go to one further down.
+  private func hasWayDown(_ place: Int) -> Bool {
+    let role = plan.levels[place + 1].role
+    return role == .passedOver
+      || plan.levels[(place + 2)...].contains { level in
+        !level.isLeaving && (level.role == .backing || (level.role == .page && role == .page))
+      }
+  }
+
+  private func noPlace(from above: Int, to below: Int) -> StoreError {
+    let names = [above >= 0 ? chain[above]?.name : "store", below < chain.count ? chain[below]?.name : nil]
+    return .configuration(
+      "no place is left in the chain beside \(names.compactMap { $0.map { "'\($0)'" } }.joined(separator: " and ")); "
+        + "remove a tier there, or close the store and open it with the new chain")
   }
 
   // MARK: Going
@@ -177,8 +206,8 @@ extension Engine {
     return .removed
   }
 
-  /// Closes a tier that is not in the chain. One with a call that has not returned stays open for ever, and its port and
-  /// this engine with it, as the late end will come to them.
+  /// Closes a tier that is not in the chain. One with a call that has not returned stays open for ever, and its port
+  /// and this engine with it, as the late end will come to them.
   private func end(_ instance: TierInstance, _ port: BackingPort?) {
     guard let port, !port.shutDown() else { return instance.close() }
     _ = Unmanaged.passRetained(port)
@@ -198,8 +227,8 @@ extension Engine {
       guard !isClosing else { throw .closed }
       if isEmpty { return }
       guard environment.now() < until else {
-        throw .full(
-          "what '\(plan.levels[level].name)' holds has found no other place in time: \(lock.withLock { fullReason() })")
+        let reason = lock.withLock { fullReason() }
+        throw .full("what '\(plan.levels[level].name)' holds has found no other place in time: \(reason)")
       }
       if isManual {
         guard step() else { throw .full(lock.withLock { fullReason() }) }
@@ -216,7 +245,8 @@ extension Engine {
     var count = 0
     for frame in 0..<frames.count {
       let record = frames.record(FrameIndex(frame)).pointee
-      guard record.count > 0, record.live > 0 || record.pins > 0 || record.flags & FrameRecord.moving != 0 else { continue }
+      guard record.count > 0, record.live > 0 || record.pins > 0 || record.flags & FrameRecord.moving != 0
+      else { continue }
       let isOfCodec = record.codec != FrameRecord.rawCodec && Int(epochs.codec(Int(record.codec)).level) == level
       if isOfCodec || epochs.set(record.transforms).mask & bit != 0 { count += 1 }
     }
@@ -250,8 +280,8 @@ extension Engine {
     for index in next.levels.indices where !plan.levels[index].isVacant && !next.levels[index].isVacant {
       guard plan.levels[index].role == next.levels[index].role else {
         throw .configuration(
-          "this change would change what '\(plan.levels[index].name)' does in the chain while it holds pages; close the store and open it with the new chain"
-        )
+          "this change would change what '\(plan.levels[index].name)' does in the chain while it holds pages; "
+            + "close the store and open it with the new chain")
       }
     }
     return next
@@ -268,23 +298,34 @@ extension Engine {
     try body()
   }
 
+  /// Everything that a tier's working context can be in: of calling threads and of workers.
+  private var contexts: [Context] { (0..<callers.count).map { callers[$0] } + workers }
+
   /// Runs a change while no context is in use: no call into a tier is under way.
   private func paused(_ body: () throws(StoreError) -> Void) throws(StoreError) {
-    let contexts = workers + (0..<callers.count).map { callers[$0] }
     let until = ContinuousClock.now + .nanoseconds(Int64(clamping: contextPatience))
-    while true {
-      let held = hold(contexts)
-      defer { for context in contexts[..<held] { callers.release(context) } }
-      if held == contexts.count { return try body() }
+    while try !holdingAll(body) {
       guard !lock.withLock({ state.pointee.isClosing }) else { throw .closed }
       guard ContinuousClock.now < until else {
         throw .unavailable(tier: "chain", reason: "calls under way did not end in time; try again")
       }
+      // Who waited for a context gets one before the next attempt.
+      if !isManual { usleep(2000) }
     }
   }
 
-  /// Holds as many contexts as come free within some milliseconds. Not longer: who holds one may be waiting for another,
-  /// as a destructor that calls the store does, so what was held is let go before the next attempt.
+  /// One attempt; false when a context stayed in use.
+  private func holdingAll(_ body: () throws(StoreError) -> Void) throws(StoreError) -> Bool {
+    let contexts = contexts
+    let held = hold(contexts)
+    defer { for context in contexts[..<held] { callers.release(context) } }
+    guard held == contexts.count else { return false }
+    try body()
+    return true
+  }
+
+  /// Holds as many contexts as come free within some milliseconds. Not longer: who holds one may be waiting for
+  /// another, as a destructor that calls the store does, so what was held is let go before the next attempt.
   private func hold(_ contexts: [Context]) -> Int {
     let until = ContinuousClock.now + .milliseconds(isManual ? 0 : 20)
     var held = 0
@@ -307,7 +348,6 @@ extension Engine {
   /// A level's contexts where the other levels have theirs; how many.
   private func openContexts(_ level: Int, _ calls: TierCalls) throws(StoreError) -> Int {
     var count = 0
-    let contexts = (0..<callers.count).map { callers[$0] } + workers
     for context in contexts where context.pointee.isPrepared {
       let use = context.pointee.isWorker || context.pointee.canEncode
         ? UInt32(STOWAGE_CONTEXT_ENCODE | STOWAGE_CONTEXT_DECODE) : UInt32(STOWAGE_CONTEXT_DECODE)
@@ -322,7 +362,6 @@ extension Engine {
   }
 
   private func closeContexts(_ level: Int, _ calls: TierCalls?) {
-    let contexts = (0..<callers.count).map { callers[$0] } + workers
     for context in contexts { context.pointee.close(level, calls) }
   }
 }

@@ -104,6 +104,8 @@ final class Engine: @unchecked Sendable {
   /// What a store with a session keeps beside the tables, and what it knows of its checkpoints.
   let session: SessionTables?
   let keeper: SessionKeeper?
+  /// RAM of its tables for that.
+  let sessionBytes: Int
 
   /// By place in the chain: level - 1. Written as `plan` is.
   var chain: [ChainTier?]
@@ -195,9 +197,11 @@ final class Engine: @unchecked Sendable {
     (callers, workers, jobSpaces) = try Self.makeContexts(setting, count)
     session = try setting.sessionLevel.map { level throws(StoreError) in try SessionTables(level: level) }
     if let session = configuration.session {
-      keeper = SessionKeeper(session, workers[workers.count - 1], try JobSpace(setting), describes: describes)
+      let space = try JobSpace(setting)
+      sessionBytes = space.byteCount
+      keeper = SessionKeeper(session, workers[workers.count - 1], space, describes: describes)
     } else {
-      keeper = nil
+      (keeper, sessionBytes) = (nil, 0)
     }
     instances = Array(repeating: nil, count: setting.places.count)
     ports = Array(repeating: nil, count: count)
@@ -262,11 +266,13 @@ final class Engine: @unchecked Sendable {
       tier, pageSize: pageSize, epoch: epoch, deadline: nanoseconds(tier.deadline ?? configuration.deadline))
     instances[place] = instance
     calls[level] = instance.calls
+    noteHolders()
     if let state { try instance.loadState(state) }
     epochs.setCodec(
       Int(levels[level].codec), Codec(level: UInt8(level), space: UInt8(levels[level].nextID >> 56), epoch: epoch))
     guard let port = try makePort(level: level, tier, instance) else { return }
     ports[level] = port
+    noteHolders()
     guard let total = try port.readCapacity(isOpening: true) else { return }
     lock.withLock { port.slots.setTotal(total) }
   }

@@ -185,6 +185,9 @@ extension Engine {
       return
         "tier '\(plan.levels[level].name)' cannot store now (\(reason)) and no other level can take more; repair it, or take or discard pages"
     }
+    if let reason = keeper?.refusal {
+      return "the slots that are left are the last checkpoint's, and the next one, which would free them, failed: \(reason)"
+    }
     return
       "no level can take more and nothing is discardable (\(pages.live) pages, \(ramBytes) of \(state.pointee.memoryLimit) bytes of memory); take or discard pages, raise the memory limit, or add a larger backing"
   }

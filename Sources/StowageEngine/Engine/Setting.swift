@@ -39,7 +39,8 @@ struct Setting {
     let least = Self.leastMemory(segmentSize, levels: chain.count + 1, workers: workers)
     guard configuration.memoryLimit >= least else {
       throw .configuration(
-        "a memory limit of \(configuration.memoryLimit) bytes is too little for \(chain.count) tiers and \(workers) workers; at least \(least) bytes are needed"
+        "a memory limit of \(configuration.memoryLimit) bytes is too little for \(chain.count) tiers and \(workers) "
+          + "workers; at least \(least) bytes are needed"
       )
     }
     let physical = sysconf(Int32(_SC_PHYS_PAGES)) * sysconf(Int32(_SC_PAGESIZE))

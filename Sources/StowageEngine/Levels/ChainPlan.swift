@@ -89,13 +89,15 @@ struct ChainPlan: Sendable {
       }
       if tier.table.flags.contains(.lossy) {
         throw .configuration(
-          "tier '\(tier.name)' is lossy and may not hold the only copy of a page, as every tier of a chain does; take it out"
+          "tier '\(tier.name)' is lossy and may not hold the only copy of a page, as every tier of a chain does; take "
+            + "it out"
         )
       }
       if tier.table.role == .backing { backing = backing ?? tier.name }
       if tier.table.isMandatory, let backing {
         throw .configuration(
-          "backing '\(backing)' stands above the cipher '\(tier.name)', so pages would reach it in the clear; place the cipher (priority \(tier.table.priority)) above it"
+          "backing '\(backing)' stands above the cipher '\(tier.name)', so pages would reach it in the clear; place "
+            + "the cipher (priority \(tier.table.priority)) above it"
         )
       }
     }
@@ -140,7 +142,8 @@ struct ChainPlan: Sendable {
       }
       guard old == nil || levels[index].sidecarLength == 0 else {
         throw .configuration(
-          "tier '\(levels[index].name)' keeps \(levels[index].sidecarLength) bytes beside each frame, for which an open store has no place; close the store and open it with this tier"
+          "tier '\(levels[index].name)' keeps \(levels[index].sidecarLength) bytes beside each frame, for which an "
+            + "open store has no place; close the store and open it with this tier"
         )
       }
       levels[index].transformBit = 1 << UInt8((~used).trailingZeroBitCount)
@@ -151,7 +154,9 @@ struct ChainPlan: Sendable {
     sidecarLength = old?.sidecarLength ?? (sidecarLength + 3) & ~3
     for index in levels.indices where levels[index].role == .page && levels[index].sidecarLength > 0 {
       throw .configuration(
-        "tier '\(levels[index].name)' keeps \(levels[index].sidecarLength) bytes beside each object, which a compressing level has no place for; a transform with a sidecar must preserve length and stand below the last compressor"
+        "tier '\(levels[index].name)' keeps \(levels[index].sidecarLength) bytes beside each object, which a "
+          + "compressing level has no place for; a transform with a sidecar must preserve length and stand below the "
+          + "last compressor"
       )
     }
   }
@@ -186,7 +191,8 @@ struct ChainPlan: Sendable {
       let above = levels[..<index].last { $0.isMandatory || $0.role == .backing }
       levels[index].note = "passed over: below '\(above?.name ?? "")'"
       warnings.append(
-        "compressor '\(levels[index].name)' stands below '\(above?.name ?? "")', where there is nothing left to compress: it is passed over; place it above"
+        "compressor '\(levels[index].name)' stands below '\(above?.name ?? "")', where there is nothing left to "
+          + "compress: it is passed over; place it above"
       )
     }
     let holder = levels.last { $0.role != .passedOver }

@@ -10,6 +10,21 @@ struct PlanTable: @unchecked Sendable {
   /// Sidecars of all frame levels together, rounded up to 4 bytes; as long as the store is open.
   let sidecarLength: Int
 
+  /// By level: who takes memory there beside segments. Without references, as the engine's `instances` and `ports` have
+  /// these; each change of them is noted here.
+  let holders: UnsafeMutableBufferPointer<Holder>
+
+  struct Holder {
+    var instance: Unmanaged<TierInstance>?
+    var port: Unmanaged<BackingPort>?
+
+    /// What the tier has asked for, and its I/O buffers.
+    var byteCount: Int {
+      let asked = instance?._withUnsafeGuaranteedRef { $0.memoryBytes } ?? 0
+      return asked + (port?._withUnsafeGuaranteedRef { $0.bufferBytes } ?? 0)
+    }
+  }
+
   private struct Scalars {
     var lastPageLevel: Int
     var packingLevel: Int?
@@ -22,6 +37,8 @@ struct PlanTable: @unchecked Sendable {
     scalars = .allocate(capacity: 1)
     scalars.initialize(to: Self.scalars(of: plan))
     sidecarLength = plan.sidecarLength
+    holders = .allocate(capacity: plan.levels.count)
+    holders.initialize(repeating: Holder())
   }
 
   func deallocate() {
@@ -29,6 +46,7 @@ struct PlanTable: @unchecked Sendable {
     levels.deallocate()
     scalars.deinitialize(count: 1)
     scalars.deallocate()
+    holders.deallocate()
   }
 
   /// Puts another plan of as many levels in force.

@@ -9,7 +9,7 @@ extension Engine {
   func makesCheckpointForRoom() -> Bool {
     guard let keeper, let session, let port = ports[session.level] else { return false }
     guard stowage_thread_owner() != identity, !state.pointee.isClosing else { return false }
-    if keeper.isWanted.load(ordering: .acquiring) {
+    if keeper.isWanted.load(ordering: .acquiring), !isManual {
       let ticket = space.ticket
       lock.unlock()
       space.wait(ticket, timeout: 20_000_000)
@@ -25,6 +25,30 @@ extension Engine {
     } else {
       keeper.wanted.notify()
     }
+    return true
+  }
+
+  /// After frames were written to the session's tier: a checkpoint needs slots for what is in RAM, so one that is to free
+  /// slots begins while there are some left. With the lock.
+  func noteSlotsTaken() {
+    guard let keeper, let session, let port = ports[session.level], keeper.last != nil else { return }
+    let free = port.slots.total - port.slots.used
+    guard port.slots.released > free / 4, !keeper.isWanted.load(ordering: .relaxed), !state.pointee.passesToSession,
+      environment.now() >= keeper.restUntil
+    else { return }
+    var inRam = 0
+    for index in 0..<session.level { inRam += levels[index].pages - levels[index].discardable }
+    guard free < inRam + port.slots.total / 16 else { return }
+    keeper.isWanted.store(true, ordering: .releasing)
+    keeper.wanted.notify()
+  }
+
+  /// Without threads: the checkpoint that is wanted, if there is one.
+  func serveWanted() -> Bool {
+    guard let keeper, keeper.isWanted.load(ordering: .acquiring), !lock.withLock({ state.pointee.passesToSession }) else {
+      return false
+    }
+    serveOnce(keeper)
     return true
   }
 
@@ -50,9 +74,10 @@ extension Engine {
       _ = try checkpoint()
     } catch {
       failed = true
-      if let session { degradedReasons.withLock { $0[session.level] = "a checkpoint for want of room failed: \(error)" } }
+      lock.withLock { keeper.refusal = "\(error)" }
     }
     lock.withLock {
+      if !failed { keeper.refusal = nil }
       let freed = before - heldSlots
       if failed || freed <= 0 { keeper.restUntil = environment.now() &+ 1_000_000_000 }
     }

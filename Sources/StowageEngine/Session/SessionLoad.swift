@@ -22,6 +22,7 @@ extension Engine {
       keeper.deltaBytes = image.root.deltas.reduce(0) { $0 + Int($1.length) }
       keeper.needsWhole = false
       try rebalance(force: true)
+      try checkRoom()
     }
     if keeper.configuration.start == .inspect {
       lock.withLock { state.pointee.rests = true }
@@ -115,8 +116,10 @@ private struct SessionLoader {
       guard let last = deltas.last else { return (Int(root.pageCount), Int(root.frameCount)) }
       var reader = ByteReader(last)
       let counts = (try reader.number(UInt64.self), try reader.number(UInt64.self))
-      guard counts.0 >= root.pageCount, counts.0 < 1 << 31, counts.1 >= root.frameCount,
-        counts.1 < UInt64(FrameTable.capacity), root.placeCount < 1 << 31
+      // What came after the whole index has a record in a delta, of 20 bytes at least.
+      let more = UInt64(deltas.reduce(0) { $0 + $1.count } / 20)
+      guard counts.0 >= root.pageCount, counts.0 <= root.pageCount + more, counts.1 >= root.frameCount,
+        counts.1 <= root.frameCount + more, counts.0 < 1 << 31, counts.1 < UInt64(FrameTable.capacity)
       else { throw ByteShortage() }
       return (Int(counts.0), Int(counts.1))
     } catch {

@@ -273,7 +273,7 @@ extension Engine {
     for (number, tier) in image.head.tiers.enumerated() {
       guard let level = image.levels[number] else { continue }
       let skipped = image.root.flags.contains(.suspended) ? 0 : image.root.chunkIDReserve
-      levels[level].nextID = tier.nextID + skipped
+      levels[level].nextID = tier.nextID &+ skipped
     }
   }
 

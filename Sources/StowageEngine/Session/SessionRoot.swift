@@ -123,6 +123,31 @@ struct SessionRoot: Equatable {
     guard count <= Self.deltasMax else { throw ByteShortage() }
     deltas = []
     for _ in 0..<count { deltas.append(try StreamPlace(&reader, sidecars: sidecars)) }
+    try checkBounds()
+  }
+}
+
+extension SessionRoot {
+  /// Whoever wrote it: numbers that could be, and an index as long as its counts say.
+  private func checkBounds() throws(ByteShortage) {
+    let record = UInt64(IndexRecords.pageBytes(sums: flags.contains(.sums)))
+    guard pageCount < 1 << 31, livePages < 1 << 31, frameCount < UInt64(FrameTable.capacity), placeCount < 1 << 31,
+      frameIDLimit < 1 << 48, chunkIDReserve < 1 << 48, epochLimit < 1 << 31, generationLimit < 1 << 31,
+      pages.length == pageCount * record,
+      frames.length == frameCount * (UInt64(IndexRecords.frameBytes) + UInt64(sidecarLength)),
+      places.length == placeCount * UInt64(IndexRecords.placeBytes)
+    else { throw ByteShortage() }
+    for stream in deltas + [head, tail] where stream.length >= 1 << 40 { throw ByteShortage() }
+  }
+}
+
+/// The session's format, for tools that make and break session files.
+package enum SessionFormat {
+  /// A root with its last 8 bytes replaced by what they have to be.
+  package static func withChecksum(_ root: [UInt8]) -> [UInt8] {
+    guard root.count >= 8 else { return root }
+    let sum = root.withUnsafeBytes { stowage_hash64($0.baseAddress!, $0.count - 8, SessionRoot.magic) }
+    return root.dropLast(8) + withUnsafeBytes(of: sum.littleEndian, Array.init)
   }
 }
 

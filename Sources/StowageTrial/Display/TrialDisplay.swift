@@ -1,15 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 import Glibc
+internal import StowageBasics
 import StowageEngine
 import Synchronization
 
 /// Shows a running trial: redrawn in place on a terminal, as lines elsewhere.
 public final class TrialDisplay: Sendable {
+  /// How a trial is shown.
   public enum Style: Sendable {
     /// Redrawn in place; the closure tells how wide the terminal is now.
     case live(isUnicode: Bool, width: @Sendable () -> Int)
     /// A line at every step.
     case plain
+    /// Not at all.
     case none
   }
 
@@ -28,6 +31,7 @@ public final class TrialDisplay: Sendable {
     self.progress = progress
   }
 
+  /// Begins to show it, on a thread of its own.
   public func start() {
     switch style {
     case .none: break

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import CStowageTrial
 import Glibc
+internal import StowageBasics
 
 /// The body of the helper process that holds real data in its memory, for a machine whose processes
 /// are too small to fill a trial: shared objects, text, and data structures built from that text.
@@ -62,7 +63,7 @@ private struct HeldData {
 
   /// Loads until the budget is used, beginning again with the files when they are not enough.
   mutating func fill(from files: [SystemFiles.File], seed: UInt64) {
-    var generator = SplitMix64(seed: seed)
+    var generator = SeededRandom(seed: seed)
     // The shares leave a quarter to data structures; when those want less, the second round ignores
     // the shares.
     for sharesHold in [true, false] {
@@ -79,7 +80,7 @@ private struct HeldData {
   }
 
   private mutating func load(
-    _ file: SystemFiles.File, sharesHold: Bool, _ generator: inout SplitMix64
+    _ file: SystemFiles.File, sharesHold: Bool, _ generator: inout SeededRandom
   ) {
     guard case .success(let handle) = OpenFile.reading(file.path),
       let kind = Self.kind(of: handle)

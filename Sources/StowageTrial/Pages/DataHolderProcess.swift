@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import CStowageTrial
 import Glibc
+internal import StowageBasics
 
 /// The helper process of `DataHolder`, from outside. It ends when this value does, or when this
 /// process ends in whatever way.

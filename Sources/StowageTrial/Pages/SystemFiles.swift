@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import Glibc
+internal import StowageBasics
 
 /// Real files of the system, as the stuff of a disk cache and of realistic memory.
 enum SystemFiles {
@@ -19,7 +20,7 @@ enum SystemFiles {
     var files: [File] = []
     walk(root, &files)
     files.sort { $0.path < $1.path }
-    var generator = SplitMix64(seed: seed)
+    var generator = SeededRandom(seed: seed)
     files.shuffle(using: &generator)
     return files
   }
@@ -46,19 +47,5 @@ enum SystemFiles {
         }
       }
     }
-  }
-}
-
-/// A small generator of random numbers that gives the same ones for the same seed, everywhere.
-struct SplitMix64: RandomNumberGenerator {
-  private var state: UInt64
-  init(seed: UInt64) { state = seed }
-
-  mutating func next() -> UInt64 {
-    state &+= 0x9E37_79B9_7F4A_7C15
-    var z = state
-    z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
-    z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
-    return z ^ (z >> 31)
   }
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import Glibc
+internal import StowageBasics
 
 /// Writes the resident private pages of a process to a file, from which a trial can take them again.
 public enum Capture {

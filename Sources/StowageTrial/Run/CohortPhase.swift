@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import Glibc
+internal import StowageBasics
 import StowageEngine
 
 /// What one page costs at a level, on average over the cohort.

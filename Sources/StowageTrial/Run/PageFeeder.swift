@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import CStowageSystem
+internal import StowageBasics
 import StowageEngine
 
 /// Reads the plan's pages batch by batch and puts them into the store, discardable ones spread evenly

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import Glibc
+internal import StowageBasics
 import StowageEngine
 
 /// Takes everything back in a random order and compares it with what was put.
@@ -75,7 +76,7 @@ final class ReturnPhase {
       order[count] = UInt32(page)
       count += 1
     }
-    var generator = SplitMix64(seed: seed)
+    var generator = SeededRandom(seed: seed)
     var chosen = UnsafeMutableBufferPointer(rebasing: order[..<count])
     chosen.shuffle(using: &generator)
     for i in 0..<count {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import Glibc
+import StowageBasics
 import Synchronization
 
 /// Overwrites a file and removes it. Its beginning goes first and is brought to the disk at once: what is told by it, such as

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import Glibc
+import StowageBasics
 import StowageEngine
 
 /// Goes on with what another process has suspended: takes every page and compares it with what that one put.

@@ -41,16 +41,20 @@ public enum BenchHelper {
   /// Measures a tier in a process of its own.
   /// - Parameters:
   ///   - timeLimit: past it the process is killed.
+  ///   - interruption: asked while it runs: the signal that is to end it; nil: none.
   ///   - program: an executable whose main function calls `runIfAsked`.
-  /// - Throws: `refused` with what the tier did wrong; `helper` when measuring itself does not work.
+  /// - Throws: `refused` with what the tier did wrong; `helper` when measuring itself does not work; `interrupted`.
   public static func measure(
     file: String, options: [String: String], pages: String?, pageCount: Int, rounds: Int, threads: Int, seed: UInt64,
-    timeLimit: Duration, program: String = "/proc/self/exe"
+    timeLimit: Duration, interruption: () -> Int32? = { nil }, program: String = "/proc/self/exe"
   ) throws(PluginError) -> BenchResult {
     guard let folder = FilePaths.temporaryFolder(), let notes = CallNotes() else {
       throw .helper("no temporary folder can be made: \(errnoText(errno))")
     }
-    defer { try? FileManager.default.removeItem(atPath: folder) }
+    defer {
+      UserFile.removeThose(of: folder, options)
+      try? FileManager.default.removeItem(atPath: folder)
+    }
     let order = BenchOrder(
       file: file, options: options, pages: pages, pageCount: pageCount, rounds: rounds, threads: threads, seed: seed,
       folder: folder)
@@ -59,16 +63,20 @@ public enum BenchHelper {
     let process = try HelperProcess(
       program: program, kind: kind, argument: argument,
       ["0", String(notes.number), String(decoding: encoded, as: UTF8.self)])
-    return try wait(for: process, file: file, notes, timeLimit)
+    return try wait(for: process, file: file, notes, timeLimit, interruption)
   }
 
-  private static func wait(for process: HelperProcess, file: String, _ notes: CallNotes, _ timeLimit: Duration)
-    throws(PluginError) -> BenchResult
-  {
+  private static func wait(
+    for process: HelperProcess, file: String, _ notes: CallNotes, _ timeLimit: Duration, _ interruption: () -> Int32?
+  ) throws(PluginError) -> BenchResult {
     var isLate = false
     while !process.answer.isComplete, !process.hasEnded, !isLate {
       HelperProcess.wait(for: [process])
       process.readAll()
+      if let signal = interruption() {
+        process.kill()
+        throw .interrupted(signal: signal)
+      }
       isLate = ContinuousClock.now - process.startedAt > timeLimit
     }
     process.readAll()
@@ -80,6 +88,7 @@ public enum BenchHelper {
     }
     throw .refused(
       file: file,
-      reason: (isLate ? "it was not done within \(timeLimit)" : HelperProcess.text(ofStatus: status)) + during + process.said)
+      reason: (isLate ? "it was not done within \(timeLimit)" : HelperProcess.text(ofStatus: status)) + during
+        + process.said)
   }
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 internal import CStowageTier
 internal import Foundation
+internal import StowageBasics
 internal import StowageEngine
 
 /// Measures one tier in this process: every page down, then up again in another order, compared after each call outside
@@ -14,7 +15,8 @@ struct TierBench {
   init(_ order: BenchOrder, _ notes: CallNotes) throws {
     self.order = order
     let checkOrder = CheckOrder(
-      file: order.file, check: "bench", seed: order.seed, options: order.options, folder: order.folder, pages: order.pages)
+      file: order.file, check: "bench", seed: order.seed, options: order.options, folder: order.folder,
+      pages: order.pages)
     let run = CheckRun(order: checkOrder, check: Check("bench", .life, proves: "", advice: "") { _ in }, notes: notes)
     let loaded = try run.load()
     tier = try OpenTier(loaded, try loaded.table())
@@ -29,9 +31,11 @@ struct TierBench {
     tier.close()
     let all = Double(pages.count * tier.pageSize)
     return BenchResult(
-      name: tier.table.name, file: order.file, role: tier.table.role.rawValue, pages: pages.count, pageSize: tier.pageSize,
+      name: tier.table.name, file: order.file, role: tier.table.role.rawValue, pages: pages.count,
+      pageSize: tier.pageSize,
       ratio: tier.table.role == .backing ? 1 : Double(kept.bytes) / all, incompressible: kept.whole, runs: runs,
-      note: isParallel || order.threads == 1 ? nil : "its calls are not made side by side: \(tier.table.threadModel.rawValue)")
+      note: isParallel || order.threads == 1
+        ? nil : "its calls are not made side by side: \(tier.table.threadModel.rawValue)")
   }
 
   private func run(_ threads: Int, _ kept: inout (bytes: Int, whole: Int)) throws -> BenchRun {
@@ -54,12 +58,14 @@ struct TierBench {
     var (downTimes, upTimes) = (workers.flatMap(\.downTimes), workers.flatMap(\.upTimes))
     let perSecond = { (times: [UInt32], seconds: Double) in seconds > 0 ? Double(times.count) / seconds : 0 }
     return BenchRun(
-      threads: threads, down: CallTimes(&downTimes), up: CallTimes(&upTimes), downPagesPerSecond: perSecond(downTimes, seconds.down),
+      threads: threads, down: CallTimes(&downTimes), up: CallTimes(&upTimes),
+      downPagesPerSecond: perSecond(downTimes, seconds.down),
       upPagesPerSecond: perSecond(upTimes, seconds.up))
   }
 
   /// Runs all workers at once; the wall-clock time in seconds.
-  private func all(_ workers: [BenchWorker], _ body: @escaping @Sendable (BenchWorker) throws -> Void) throws -> Double {
+  private func all(_ workers: [BenchWorker], _ body: @escaping @Sendable (BenchWorker) throws -> Void) throws -> Double
+  {
     let began = ContinuousClock.now
     if workers.count == 1 {
       try body(workers[0])
@@ -138,9 +144,12 @@ final class BenchWorker: @unchecked Sendable {
       let code = isBacking
         ? tier.read(context, slot: share[index], count: 1, page.baseAddress!)
         : tier.decode(
-          context, object(index, round), output.baseAddress! + offset, length: length, page.baseAddress!, sidecar(index))
+          context, object(index, round), output.baseAddress! + offset, length: length, page.baseAddress!, sidecar(index)
+        )
       if round > 0 { upTimes.append(UInt32(clamping: now() - began)) }
-      guard code == STOWAGE_OK else { throw tier.run.fail("page \(share[index]) does not come back: \(OpenTier.said(code))") }
+      guard code == STOWAGE_OK else {
+        throw tier.run.fail("page \(share[index]) does not come back: \(OpenTier.said(code))")
+      }
       guard memcmp(page.baseAddress!, pages[share[index]], tier.pageSize) == 0 else {
         throw tier.run.fail("page \(share[index]) came back changed")
       }
@@ -176,9 +185,5 @@ final class BenchWorker: @unchecked Sendable {
     tier.sidecarLength > 0 ? sidecars.baseAddress! + index * tier.sidecarLength : nil
   }
 
-  private func now() -> UInt64 {
-    var time = timespec()
-    clock_gettime(CLOCK_MONOTONIC, &time)
-    return UInt64(time.tv_sec) * 1_000_000_000 + UInt64(time.tv_nsec)
-  }
+  private func now() -> UInt64 { HostTable.shared.pointee.now_ns() }
 }

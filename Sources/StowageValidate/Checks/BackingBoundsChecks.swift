@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 internal import CStowageTier
+internal import StowageBasics
 internal import StowageEngine
 
 /// The ends of the slots, and of the buffers.
@@ -67,7 +68,9 @@ enum BackingBoundsChecks {
       }
       for version in 1...run.times(10) where !run.isLate {
         let slot = run.random.below(bench.slots - count + 1)
-        for index in 0..<count { bench.fill(buffer.base + index * bench.tier.pageSize, slot: slot + index, version: version) }
+        for index in 0..<count {
+          bench.fill(buffer.base + index * bench.tier.pageSize, slot: slot + index, version: version)
+        }
         let written = bench.tier.write(bench.context, slot: slot, count: count, buffer.base)
         try run.expect(written == STOWAGE_OK, "write answered \(OpenTier.said(written))")
         let read = bench.tier.read(bench.context, slot: slot, count: count, buffer.base)

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 internal import CStowageTier
+internal import StowageBasics
 internal import StowageEngine
 
 /// What slots keep.
@@ -7,6 +8,7 @@ enum BackingChecks {
   static let all =
     [readWrite, runs, trim, model, pageSizes, map, sync, health, transformHealth]
     + BackingBoundsChecks.all + BackingRequestChecks.all + BackingKeepingChecks.all + BackingRootChecks.all
+    + PowerCutChecks.all
 
   static let readWrite = Check(
     "backing-read-write", .backing, scope: .backings, needs: ["life-open"],

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 internal import CStowageTier
 internal import Glibc
+internal import StowageBasics
 internal import StowageEngine
 
 /// What a persistent backing keeps.
@@ -57,7 +58,9 @@ enum BackingKeepingChecks {
       _ = child.kill()
       let reader = try ForkedChild(run) { _ in
         let bench = try BackingBench(try openPersistent(try run.load()))
-        for slot in slots where slot < bench.slots { try bench.expect(slot, [round], "synced, and then the process was killed") }
+        for slot in slots where slot < bench.slots {
+          try bench.expect(slot, [round], "synced, and then the process was killed")
+        }
         bench.close()
       }
       try reader.finish()
@@ -81,9 +84,13 @@ enum BackingKeepingChecks {
       bench.tier.raw.close(second)
     }
     run.summary = second == nil ? "refused: \(TierResult.name(code))" : "a second one opens beside it"
-    for slot in 0..<min(bench.slots, 64) { try bench.expect(slot, [1], "a second instance was opened at the same place") }
+    for slot in 0..<min(bench.slots, 64) {
+      try bench.expect(slot, [1], "a second instance was opened at the same place")
+    }
     for slot in 0..<min(bench.slots, 64) { try bench.write(slot, [2]) }
-    for slot in 0..<min(bench.slots, 64) { try bench.expect(slot, [2], "a second instance had been opened at the same place") }
+    for slot in 0..<min(bench.slots, 64) {
+      try bench.expect(slot, [2], "a second instance had been opened at the same place")
+    }
     bench.close()
     let again = try BackingBench(try openPersistent(loaded))
     try again.expect(0, [2], "a second instance had been opened at the same place")

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 internal import CStowageTier
 internal import Glibc
+internal import StowageBasics
 internal import StowageEngine
 
 /// The asynchronous way: submit and complete.
@@ -53,7 +54,8 @@ enum BackingRequestChecks {
     usleep(50_000)
     for pending in requests {
       let count = pending.completionCount
-      try run.expect(count == 1, "a request (operation \(pending.request.pointee.operation)) was completed \(count) times")
+      try run.expect(
+        count == 1, "a request (operation \(pending.request.pointee.operation)) was completed \(count) times")
     }
     bench.close()
   }
@@ -61,7 +63,8 @@ enum BackingRequestChecks {
   static let many = Check(
     "backing-async-many", .backing, scope: .backings, needs: ["backing-async"], timeLimit: .seconds(40),
     proves: "Of very many requests at once as many are taken as there is room for, and all of those are completed.",
-    advice: "Set *taken to what you took, answer STOWAGE_RETRY when there is no place left, and never block or drop one."
+    advice:
+      "Set *taken to what you took, answer STOWAGE_RETRY when there is no place left, and never block or drop one."
   ) { run in
     let bench = try run.openBench()
     let driver = try RequestDriver(bench)
@@ -92,7 +95,9 @@ enum BackingRequestChecks {
     }
     try driver.submit([chain[0]])
     let missing = driver.wait(chain)
-    try run.expect(missing == 0, "\(missing) of \(chain.count) requests, each submitted when the one before was completed, did not end")
+    try run.expect(
+      missing == 0,
+      "\(missing) of \(chain.count) requests, each submitted when the one before was completed, did not end")
     for slot in slots { try bench.expect(slot, [1], "submitted from inside of complete") }
     bench.close()
   }
@@ -116,7 +121,8 @@ enum BackingRequestChecks {
         let missing = driver.wait([pending])
         try run.expect(missing == 0, "a request for slot \(slot) of \(total) was taken and never completed")
         try run.expect(
-          pending.resultCode != STOWAGE_OK, "a request for \(count) slots from \(slot) on ended with OK; there are \(total)")
+          pending.resultCode != STOWAGE_OK,
+          "a request for \(count) slots from \(slot) on ended with OK; there are \(total)")
       }
     }
     let now = try bench.tier.capacity()
@@ -127,7 +133,8 @@ enum BackingRequestChecks {
   static let deadline = Check(
     "backing-async-deadline", .backing, scope: .backings, needs: ["backing-async"],
     proves: "A request is completed when its deadline has come, be it with STOWAGE_RETRY.",
-    advice: "Give up by deadline_ns with STOWAGE_RETRY; a deadline that has passed already is no reason to forget a request."
+    advice:
+      "Give up by deadline_ns with STOWAGE_RETRY; a deadline that has passed already is no reason to forget a request."
   ) { run in
     let bench = try run.openBench()
     let driver = try RequestDriver(bench)
@@ -138,7 +145,8 @@ enum BackingRequestChecks {
       try driver.submit(requests)
       let missing = driver.wait(requests, atMost: time + .seconds(2))
       try run.expect(
-        missing == 0, "\(missing) of \(requests.count) requests with \(time) to go were not completed 2 s after their deadline")
+        missing == 0,
+        "\(missing) of \(requests.count) requests with \(time) to go were not completed 2 s after their deadline")
       for pending in requests {
         let result = pending.resultCode
         try run.expect(

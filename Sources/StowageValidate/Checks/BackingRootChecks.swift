@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 internal import CStowageTier
 internal import Glibc
+internal import StowageBasics
 internal import StowageEngine
 internal import Synchronization
 
@@ -29,13 +30,37 @@ enum BackingRootChecks {
       throw tier.run.fail("root_swap from \(expected.count) to \(new.count) bytes answered \(OpenTier.said(code))")
     }
     let now = try tier.root()
-    try tier.run.expect(now == new, "root_read after root_swap to \(new.count) bytes gives another root, of \(now.count) bytes")
+    try tier.run.expect(
+      now == new, "root_read after root_swap to \(new.count) bytes gives another root, of \(now.count) bytes")
+  }
+
+  /// Swaps numbered roots of 64 to 4063 bytes until the end comes, and says each time that it is done.
+  static func swap(_ tier: OpenTier, after first: Int, _ side: ForkedChild.Side) throws {
+    var last = try tier.root()
+    for number in (first + 1)... {
+      let next = root(number, length: 64 + number % 4000)
+      try expectSwap(tier, last, next)
+      last = next
+      side.send([ForkedChild.ready])
+    }
+  }
+
+  /// Expects one of these, by its number the last that was confirmed or a later one.
+  static func expectWhole(_ tier: OpenTier, atLeast answered: Int, after what: String) throws {
+    let (run, now) = (tier.run, try tier.root())
+    guard !now.isEmpty else { throw run.fail("root_swap answered OK, and after \(what) there is no root") }
+    let found = number(now)
+    guard now == root(found, length: 64 + found % 4000) else { throw run.fail("the root is not whole after \(what)") }
+    guard found >= answered else {
+      throw run.fail("root_swap to number \(answered) answered OK; after \(what) there is number \(found)")
+    }
   }
 
   static let swap = Check(
     "backing-root", .backing, scope: .persistentBackings, needs: ["backing-read-write"],
     proves: "There is no root at first; root_swap sets and replaces it, and root_read gives it.",
-    advice: "root_read of a new place answers OK with a length of 0; root_swap with expected_length 0 sets the first root."
+    advice:
+      "root_read of a new place answers OK with a length of 0; root_swap with expected_length 0 sets the first root."
   ) { run in
     let tier = try open(run)
     let first = try tier.root()
@@ -144,27 +169,12 @@ enum BackingRootChecks {
     var first = 0
     for round in 0..<run.times(6) where !run.isLate || round < 2 {
       let child = try ForkedChild(run) { side in
-        let tier = try open(run)
-        var last = try tier.root()
-        for number in (first + 1)... {
-          let next = root(number, length: 64 + number % 4000)
-          try expectSwap(tier, last, next)
-          last = next
-          side.send([ForkedChild.ready])
-        }
+        try swap(try open(run), after: first, side)
       }
       try child.waitUntilReady()
       usleep(UInt32(run.random.below(10_000)))
       let answered = first + 1 + child.kill().count
-      let reader = try ForkedChild(run) { side in
-        let now = try open(run).root()
-        guard !now.isEmpty else { throw run.fail("root_swap answered OK, and after a kill there is no root") }
-        let found = number(now)
-        guard now == root(found, length: 64 + found % 4000) else { throw run.fail("the root is not whole after a kill") }
-        guard found >= answered else {
-          throw run.fail("root_swap to number \(answered) answered OK; after a kill there is number \(found)")
-        }
-      }
+      let reader = try ForkedChild(run) { _ in try expectWhole(try open(run), atLeast: answered, after: "a kill") }
       try reader.finish()
       try run.expect(true, "")
       first = answered + 1
@@ -190,7 +200,8 @@ enum BackingRootChecks {
         if code == STOWAGE_OK { wins.withLock { $0.append(thread) } }
       }
       let winners = wins.withLock { $0 }
-      try run.expect(winners.count == 1, "of 4 root_swap calls side by side that expect the same root \(winners.count) succeeded")
+      try run.expect(
+        winners.count == 1, "of 4 root_swap calls side by side that expect the same root \(winners.count) succeeded")
       last = root(turn * 10 + winners[0])
       try run.expect(try tier.root() == last, "the root is not that of the one root_swap that succeeded")
     }

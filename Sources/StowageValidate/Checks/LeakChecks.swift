@@ -7,7 +7,8 @@ internal import Synchronization
 enum LeakChecks {
   static let all = [descriptors, threads, instances, mappings, contexts, calls, failures]
 
-  private static let advice = "What open makes close ends, what thread_open makes thread_close ends; also when a call fails."
+  private static let advice =
+    "What open makes close ends, what thread_open makes thread_close ends; also when a call fails."
 
   /// One instance from open to close and nothing between, as that is the business of other checks.
   private static func openAndClose(_ loaded: LoadedTier) throws { try OpenTier(loaded, try loaded.table()).close() }
@@ -42,8 +43,24 @@ enum LeakChecks {
     return min(run.times(2000), max(16, Int(Duration.milliseconds(run.times(500)) / each)))
   }
 
-  private static func watch(_ run: CheckRun, _ what: String, allowed: Double, _ measure: @escaping () -> Int) -> GrowthWatch {
+  private static func watch(_ run: CheckRun, _ what: String, allowed: Double, _ measure: @escaping () -> Int)
+    -> GrowthWatch
+  {
     GrowthWatch(run: run, what: what, measure: measure, allowed: allowed)
+  }
+
+  /// Opens and closes instances, and expects that nothing grows.
+  /// - Parameters:
+  ///   - most: times, however fast the tier is.
+  ///   - life: one instance from open to close.
+  private static func expectNone(
+    _ run: CheckRun, _ what: String, allowed: Double, most: Int = .max, _ life: (LoadedTier) throws -> Void,
+    _ measure: @escaping () -> Int
+  ) throws {
+    let loaded = try run.load()
+    let count = min(most, try cycles(run) { try life(loaded) })
+    try watch(run, what, allowed: allowed, measure)
+      .expectNone(count, "An instance, opened and closed,") { try life(loaded) }
   }
 
   static let descriptors = Check(
@@ -51,9 +68,7 @@ enum LeakChecks {
     proves: "Opening and closing instances leaves no descriptor open.",
     advice: "Close every file, socket and pipe that you open. \(advice)"
   ) { run in
-    let loaded = try run.load()
-    try watch(run, "descriptors", allowed: 0) { Footprint.descriptors }
-      .expectNone(min(400, try cycles(run) { try live(loaded) }), "An instance, opened and closed,") { try live(loaded) }
+    try expectNone(run, "descriptors", allowed: 0, most: 400, live) { Footprint.descriptors }
   }
 
   static let threads = Check(
@@ -61,10 +76,8 @@ enum LeakChecks {
     proves: "Opening and closing instances leaves no thread running.",
     advice: "Tell every thread that you start to end, and join it in close. \(advice)"
   ) { run in
-    let loaded = try run.load()
     // A thread that was joined may still be listed for a moment.
-    try watch(run, "threads", allowed: 0.2) { Footprint.threads }
-      .expectNone(min(100, try cycles(run) { try live(loaded) }), "An instance, opened and closed,") { try live(loaded) }
+    try expectNone(run, "threads", allowed: 0.2, most: 100, live) { Footprint.threads }
   }
 
   static let instances = Check(
@@ -72,9 +85,7 @@ enum LeakChecks {
     proves: "Opening and closing instances thousands of times takes no more memory from malloc each time.",
     advice: advice
   ) { run in
-    let loaded = try run.load()
-    try watch(run, "bytes of malloc", allowed: 4) { Footprint.heapBytes }
-      .expectNone(try cycles(run) { try openAndClose(loaded) }, "An instance, opened and closed,") { try openAndClose(loaded) }
+    try expectNone(run, "bytes of malloc", allowed: 4, openAndClose) { Footprint.heapBytes }
   }
 
   static let mappings = Check(
@@ -82,9 +93,7 @@ enum LeakChecks {
     proves: "Opening and closing instances thousands of times takes no more address space each time.",
     advice: "Unmap what you map. \(advice)"
   ) { run in
-    let loaded = try run.load()
-    try watch(run, "bytes of address space", allowed: 512) { Footprint.mappedBytes }
-      .expectNone(try cycles(run) { try openAndClose(loaded) }, "An instance, opened and closed,") { try openAndClose(loaded) }
+    try expectNone(run, "bytes of address space", allowed: 512, openAndClose) { Footprint.mappedBytes }
   }
 
   static let contexts = Check(

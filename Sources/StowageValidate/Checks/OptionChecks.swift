@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 internal import CStowageTier
+internal import StowageBasics
 internal import StowageEngine
 internal import Synchronization
 
@@ -18,7 +19,8 @@ enum OptionChecks {
       // Nor that it excludes what the user gave, if it is taken without.
       if code == STOWAGE_INVALID, try opensAlone(run, option, value) { allowed.append(code) }
       let isAllowed = allowed.contains(code)
-      try run.expect(isAllowed, "open with \(shown(option, value)) answered \(OpenTier.said(code)), though the table allows it")
+      try run.expect(
+        isAllowed, "open with \(shown(option, value)) answered \(OpenTier.said(code)), though the table allows it")
     }
   }
 
@@ -27,7 +29,8 @@ enum OptionChecks {
     proves: "Numbers out of their bounds get an error, or an instance that works.",
     advice: "Compare numbers with their bounds in open too, and answer STOWAGE_INVALID: hosts have bugs."
   ) { run in
-    try each(run, { [.flag, .number, .bytes].contains($0.kind) ? OptionValues.wrong($0, run) : [] }) { code, option, value in
+    try each(run, { [.flag, .number, .bytes].contains($0.kind) ? OptionValues.wrong($0, run) : [] }) {
+      code, option, value in
       try expectError(run, code, option, value)
     }
   }
@@ -59,7 +62,8 @@ enum OptionChecks {
     advice: "Take texts as bytes, or check them; a file name can be any bytes."
   ) { run in
     let texts: [[UInt8]] = [[0xFF, 0xFE], [0xC3], [0xED, 0xA0, 0x80], [0x61, 0x80, 0x62], [0xF5, 0x80, 0x80, 0x80]]
-    try each(run, { option in isText(option) ? texts.map { .init(text: lead(option, run) + $0) } : [] }) { code, option, value in
+    try each(run, { option in isText(option) ? texts.map { .init(text: lead(option, run) + $0) } : [] }) {
+      code, option, value in
       try expectError(run, code, option, value)
     }
   }
@@ -69,7 +73,8 @@ enum OptionChecks {
     proves: "A text that is null gets an error, or an instance that works, also where it is required.",
     advice: "text may be null: compare it before use, and answer STOWAGE_INVALID when the tier cannot do without."
   ) { run in
-    try each(run, { isText($0) ? [.init(isGiven: false), .init(number: 42, isGiven: true)] : [] }) { code, option, value in
+    try each(run, { isText($0) ? [.init(isGiven: false), .init(number: 42, isGiven: true)] : [] }) {
+      code, option, value in
       try expectError(run, code, option, value)
     }
   }
@@ -128,10 +133,13 @@ enum OptionChecks {
 
   static let fuzz = Check(
     "options-fuzz", .options,
-    needs: ["options-documented", "options-out-of-range", "options-long-text", "options-not-utf8", "options-missing-text"],
+    needs: [
+      "options-documented", "options-out-of-range", "options-long-text", "options-not-utf8", "options-missing-text",
+    ],
     timeLimit: .seconds(12),
     proves: "Any values at once, right and wrong, get an error, or an instance that works.",
-    advice: "Check every option in open on its own, and combinations that cannot be; repeat with the seed that is shown."
+    advice:
+      "Check every option in open on its own, and combinations that cannot be; repeat with the seed that is shown."
   ) { run in
     let tier = try run.load()
     let table = try tier.table()
@@ -217,7 +225,9 @@ enum OptionChecks {
     return code == STOWAGE_OK || code == STOWAGE_GONE
   }
 
-  private static func expectError(_ run: CheckRun, _ code: Int32, _ option: TierOption, _ value: RawArguments.Value) throws {
+  private static func expectError(_ run: CheckRun, _ code: Int32, _ option: TierOption, _ value: RawArguments.Value)
+    throws
+  {
     try run.expect(
       code == STOWAGE_OK || TierCodes.isError(code),
       "open with \(shown(option, value)) answered \(code), which is no error of the interface")
@@ -227,14 +237,16 @@ enum OptionChecks {
     _ run: CheckRun, _ tier: LoadedTier, _ table: TierTable, _ raw: RawArguments, _ when: String
   ) throws -> Bool {
     let (code, instance) = raw.open(tier)
-    try run.expect(code == STOWAGE_OK || TierCodes.isError(code), "\(when), it answered \(code), which is no error of the interface")
+    try run.expect(
+      code == STOWAGE_OK || TierCodes.isError(code), "\(when), it answered \(code), which is no error of the interface")
     try use(tier, table, raw, code, instance, when)
     return code == STOWAGE_OK
   }
 
   /// An instance that opened must work and close.
   private static func use(
-    _ tier: LoadedTier, _ table: TierTable, _ raw: RawArguments, _ code: Int32, _ instance: OpaquePointer?, _ when: String
+    _ tier: LoadedTier, _ table: TierTable, _ raw: RawArguments, _ code: Int32, _ instance: OpaquePointer?,
+    _ when: String
   ) throws {
     guard code == STOWAGE_OK else { return }
     guard let instance else { throw tier.run.fail("\(when), open answered OK and gave no instance") }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 internal import CStowageTier
 internal import Glibc
+internal import StowageBasics
 internal import StowageEngine
 internal import Synchronization
 
@@ -28,7 +29,8 @@ enum ThreadChecks {
         there.withLock { $0 = seen.bytes }
         guard seen.code == here.code else {
           throw run.fail(
-            "a page gave \(TierResult.name(here.code)) on the thread that opened the context, and \(OpenTier.said(seen.code)) on another")
+            "a page gave \(TierResult.name(here.code)) on the thread that opened the context, "
+              + "and \(OpenTier.said(seen.code)) on another")
         }
       }
       try run.expect(there.withLock { $0 } == here.bytes, "a page came back changed on another thread")
@@ -44,9 +46,12 @@ enum ThreadChecks {
   }
 
   /// One page there and back, on any thread: the first error, or OK, and what came back.
-  private static func useOnce(_ tier: OpenTier, _ context: OpaquePointer?, id: UInt64) -> (code: Int32, bytes: [UInt8]) {
+  private static func useOnce(_ tier: OpenTier, _ context: OpaquePointer?, id: UInt64) -> (code: Int32, bytes: [UInt8])
+  {
     let (page, back) = (PlainRoom(3 * tier.pageSize), PlainRoom(3 * tier.pageSize))
-    for index in 0..<tier.pageSize { page.base.storeBytes(of: UInt8(index / 64 & 255), toByteOffset: index, as: UInt8.self) }
+    for index in 0..<tier.pageSize {
+      page.base.storeBytes(of: UInt8(index / 64 & 255), toByteOffset: index, as: UInt8.self)
+    }
     if tier.table.role == .backing {
       let written = tier.write(context, slot: Int(id % 8), count: 1, page.base)
       guard written == STOWAGE_OK else { return (written, []) }
@@ -64,7 +69,8 @@ enum ThreadChecks {
 
   static let transforms = Check(
     "threads-transform", .threads, scope: .transforms, needs: ["transform-any-order"], timeLimit: .seconds(20),
-    proves: "A tier that calls itself parallel gives right results to several threads at once, each with a context of its own.",
+    proves: "A tier that calls itself parallel gives right results to several threads at once, "
+      + "each with a context of its own.",
     advice: "Share nothing that changes between contexts, or guard it; or declare another thread model."
   ) { run in
     let tier = try run.open(.transform)
@@ -90,7 +96,8 @@ enum ThreadChecks {
             throw run.fail("decode, with other threads at work, answered \(OpenTier.said(code))")
           }
           guard output == page else {
-            throw run.fail("a page came back changed, with other threads at work: \(TransformBench.difference(page, output))")
+            throw run.fail(
+              "a page came back changed, with other threads at work: \(TransformBench.difference(page, output))")
           }
         }
       }
@@ -153,7 +160,8 @@ enum ThreadChecks {
 
   static let serialised = Check(
     "threads-serialised", .threads, needs: ["life-open"], timeLimit: .seconds(20), opensStore: true,
-    proves: "In a store that several threads use, a tier that takes one call at a time gets one at a time, and serves them.",
+    proves:
+      "In a store that several threads use, a tier that takes one call at a time gets one at a time, and serves them.",
     advice: "Calls come from any thread, even if one at a time: keep nothing in thread-local storage between them."
   ) { run in
     let loaded = try run.load()
@@ -225,7 +233,9 @@ private struct StoreDrive: Sendable {
 
   private func take(_ entry: (handle: Handle, page: [UInt8])) throws {
     let room = PlainRoom(store.pageSize)
-    do { try store.take(entry.handle, into: UnsafeMutableRawBufferPointer(start: room.base, count: store.pageSize)) } catch {
+    do {
+      try store.take(entry.handle, into: UnsafeMutableRawBufferPointer(start: room.base, count: store.pageSize))
+    } catch {
       throw run.fail("a store over it could not take a page: \(error)")
     }
     guard room.bytes(store.pageSize) == entry.page else { throw run.fail("a store over it gave a page back changed") }

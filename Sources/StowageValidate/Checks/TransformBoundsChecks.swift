@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 internal import CStowageTier
+internal import StowageBasics
 internal import StowageEngine
 
 /// Which bytes encode and decode touch. Memory beside the buffers cannot be touched here: one step too far is a crash.
@@ -186,7 +187,8 @@ enum TransformBoundsChecks {
       for encoding in try SamplePages.encodings(bench) {
         let (input, output) = (PlainRoom(3 * tier.pageSize), PlainRoom(3 * tier.pageSize))
         let (encoded, length) = tier.encode(
-          bench.context, encoding.object, input.put(encoding.page), output.base, room: tier.room(for: encoding.page.count),
+          bench.context, encoding.object, input.put(encoding.page), output.base,
+          room: tier.room(for: encoding.page.count),
           side.bytes(tier.sidecarLength))
         try run.expect(encoded == STOWAGE_OK && length <= output.count, "encode answered \(OpenTier.said(encoded))")
         let decoded = tier.decode(

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 internal import CStowageTier
+internal import StowageBasics
 internal import StowageEngine
 
 /// What encode and decode do to bytes.
@@ -82,7 +83,8 @@ enum TransformChecks {
     for epoch in [1, 2, 0x8000_0000, UInt32.max] {
       let bench = try TransformBench(try loaded.open(.transform) { $0.epoch = epoch })
       let pages = SamplePages(run)
-      for (id, flags) in zip(ids, [0, STOWAGE_OBJECT_FRAME, STOWAGE_OBJECT_DISCARDABLE, STOWAGE_OBJECT_METADATA, 0, 1]) {
+      for (id, flags) in zip(ids, [0, STOWAGE_OBJECT_FRAME, STOWAGE_OBJECT_DISCARDABLE, STOWAGE_OBJECT_METADATA, 0, 1])
+      {
         let page = pages.bytes(.text, length: bench.tier.pageSize, &run.random)
         guard let encoding = try bench.encode(page, id: id, flags: flags) else { continue }
         try bench.expectBack(encoding, "object \(id) of epoch \(epoch), flags \(flags),")
@@ -141,7 +143,8 @@ enum TransformChecks {
         let encodings = try SamplePages.encodings(encoder, firstId: id)
         id += 10
         for (index, encoding) in encodings.enumerated() {
-          try benches[index % benches.count].expectBack(encoding, "a page, encoded by one context and decoded by another,")
+          try benches[index % benches.count].expectBack(
+            encoding, "a page, encoded by one context and decoded by another,")
         }
       }
       // The last one opened goes, the others must not notice; then there is a new one.

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 internal import CStowageTier
+internal import StowageBasics
 internal import StowageEngine
 
 /// What a tier claims of its output.
@@ -48,9 +49,9 @@ enum TransformClaimChecks {
       for (number, kind) in SamplePages.Kind.allCases.enumerated() {
         let page = pages.bytes(kind, length: length, &run.random)
         let encoding = try bench.encode(page, id: UInt64(index * 10 + number + 1))
+        let made = encoding.map { "\($0.bytes.count) bytes" } ?? "TOO_BIG"
         try run.expect(
-          encoding?.bytes.count == length,
-          "\(length) bytes (\(kind.rawValue)) were encoded to \(encoding.map { "\($0.bytes.count) bytes" } ?? "TOO_BIG")")
+          encoding?.bytes.count == length, "\(length) bytes (\(kind.rawValue)) were encoded to \(made)")
       }
     }
     bench.close()
@@ -59,7 +60,8 @@ enum TransformClaimChecks {
   static let sidecarFilled = Check(
     "transform-sidecar-filled", .transform, scope: .transforms, needs: ["transform-sidecar-bounds"],
     proves: "encode sets every byte of the sidecar.",
-    advice: "Fill all sidecar_length bytes: what you leave is whatever the host had there, and goes to disk with the page."
+    advice:
+      "Fill all sidecar_length bytes: what you leave is whatever the host had there, and goes to disk with the page."
   ) { run in
     let bench = try TransformBench(try run.open(.transform))
     let tier = bench.tier

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 internal import CStowageTier
+internal import StowageBasics
 internal import StowageEngine
 
 /// What decode does with bytes that encode did not give.
@@ -59,7 +60,9 @@ enum TransformDamageChecks {
     return (bench, short + (try SamplePages.encodings(bench)))
   }
 
-  private static func expectFound(_ bench: TransformBench, _ damaged: Encoding, _ what: @autoclosure () -> String) throws {
+  private static func expectFound(_ bench: TransformBench, _ damaged: Encoding, _ what: @autoclosure () -> String)
+    throws
+  {
     let (code, _) = bench.decode(damaged)
     try bench.tier.run.expect(
       code != STOWAGE_OK, "the tier claims STOWAGE_FLAG_INTEGRITY, and decode answered OK although \(what())")
@@ -136,7 +139,8 @@ enum TransformDamageChecks {
         guard bit < 32 else { continue }
         other = encoding
         other.object.epoch ^= 1 << UInt32(bit)
-        try expectFound(bench, other, "the object's epoch had changed from \(encoding.object.epoch) to \(other.object.epoch)")
+        try expectFound(
+          bench, other, "the object's epoch had changed from \(encoding.object.epoch) to \(other.object.epoch)")
       }
       for length in [encoding.page.count - 1, encoding.page.count / 2, encoding.page.count + 1, 0] {
         guard length != encoding.page.count, length <= bench.tier.pageSize else { continue }
@@ -154,7 +158,8 @@ enum TransformDamageChecks {
     "transform-fuzz", .transform, scope: .transforms, needs: ["transform-damage-answer"], level: 6,
     timeLimit: .seconds(60),
     proves: "Many thousand mutations of encodings, several at a time, do no harm to decode.",
-    advice: "Take every number in the input as hostile; a crash here is one outside the buffers or in a sum that overflowed."
+    advice:
+      "Take every number in the input as hostile; a crash here is one outside the buffers or in a sum that overflowed."
   ) { run in
     let bench = try TransformBench(try run.open(.transform))
     let guarded = try GuardedBuffer.Place.both.map { try GuardedDecoder(bench, at: $0) }

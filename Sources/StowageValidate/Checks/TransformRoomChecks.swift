@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 internal import CStowageTier
+internal import StowageBasics
 internal import StowageEngine
 
 /// What encode says when there is little room.
@@ -52,7 +53,8 @@ enum TransformRoomChecks {
           + "\(TierResult.name(STOWAGE_TOO_BIG)) or OK")
     }
     guard let encoding else {
-      throw run.fail("encode into a room of \(room) answered OK with \(length == .max ? "no" : String(length)) bytes of output")
+      throw run.fail(
+        "encode into a room of \(room) answered OK with \(length == .max ? "no" : String(length)) bytes of output")
     }
     try bench.expectBack(encoding, "a page that went into a room of \(room)")
   }

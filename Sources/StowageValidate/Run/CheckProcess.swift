@@ -28,42 +28,42 @@ final class CheckProcess {
   }
 
   /// The result, once there is one; the process is gone then.
-  func progress() throws(PluginError) -> CheckResult? {
+  func progress() -> CheckResult? {
     process.readAll()
-    if process.answer.isComplete { return try finish() }
-    if process.answer.isTooLong { return try ended(.crashed, "it wrote more than the answer into its parent's pipe") }
+    if process.answer.isComplete { return finish() }
+    if process.answer.isTooLong { return ended(.crashed, "it wrote more than the answer into its parent's pipe") }
     if process.hasEnded {
       process.readAll()
-      return try finish()
+      return finish()
     }
     let patience = process.greetedAt == nil ? Duration.seconds(30) : timeLimit
     guard ContinuousClock.now - (process.greetedAt ?? process.startedAt) > patience else { return nil }
-    return try ended(.hung, "no end within \(timeLimit), so its process was killed")
+    return ended(.hung, "no end within \(timeLimit), so its process was killed")
   }
 
-  private func finish() throws(PluginError) -> CheckResult {
+  private func finish() -> CheckResult {
     let status = process.kill()
     guard let answer = process.answer.result(CheckAnswer.self) else {
       if process.answer.isComplete { return result(.crashed, "something else than the check wrote into its pipe", 0) }
       if status == HelperProtocol.statusNoPipe << 8 {
         return result(.crashed, "it closed descriptors that are not its own" + process.said, 0)
       }
-      try greeted(status)
-      return result(.crashed, HelperProcess.text(ofStatus: status) + " before the check's end" + process.said, 0)
+      return broken(.crashed, HelperProcess.text(ofStatus: status) + " before the check's end", status)
     }
     return result(answer.outcome, answer.message, answer.evidence)
   }
 
-  private func ended(_ outcome: CheckOutcome, _ message: String) throws(PluginError) -> CheckResult {
-    let status = process.kill()
-    try greeted(status)
-    return result(outcome, message + process.said, 0)
+  private func ended(_ outcome: CheckOutcome, _ message: String) -> CheckResult {
+    broken(outcome, message, process.kill())
   }
 
-  private func greeted(_ status: Int32) throws(PluginError) {
+  /// It gave no answer. Before its greeting that is no fault of the tier's: nothing of it had been called.
+  private func broken(_ outcome: CheckOutcome, _ message: String, _ status: Int32) -> CheckResult {
     guard process.answer.isGreeted else {
-      throw .helper("the helper did not come up (\(HelperProcess.text(ofStatus: status)))" + process.said)
+      let reason = "the helper did not come up (\(HelperProcess.text(ofStatus: status)))"
+      return result(.crashed, reason + process.said, 0)
     }
+    return result(outcome, message + process.said, 0)
   }
 
   private func result(_ outcome: CheckOutcome, _ message: String, _ evidence: Int) -> CheckResult {

@@ -1,10 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
+internal import StowageBasics
+
 /// What is asked of one check: on which file, and how.
 public struct CheckOrder: Sendable, Codable {
+  /// The plug-in.
   public var file: String
+  /// The check's id.
   public var check: String
   /// 1 to 10; see `Check.scale`.
   public var level: Int
+  /// Of everything random.
   public var seed: UInt64
   /// Given by the user, by key. Required ones that are missing are made up where that is possible.
   public var options: [String: String]
@@ -13,6 +18,7 @@ public struct CheckOrder: Sendable, Codable {
   /// Pages that are real, a file of any kind; nil: those of this process and of programs.
   public var pages: String?
 
+  /// See the properties.
   public init(
     file: String, check: String, level: Int = 5, seed: UInt64, options: [String: String] = [:], folder: String,
     pages: String? = nil
@@ -85,23 +91,4 @@ final class CheckRun: @unchecked Sendable {
     guard evidence > 0 else { return CheckAnswer(outcome: .notRun, message: "nothing was observed", evidence: 0) }
     return CheckAnswer(outcome: .passed, message: summary, evidence: evidence)
   }
-}
-
-/// A small generator that repeats from its seed: SplitMix64 (Steele, Lea, Flood, "Fast Splittable Pseudorandom Number
-/// Generators", 2014).
-struct SeededRandom: RandomNumberGenerator {
-  private var state: UInt64
-
-  init(seed: UInt64) { state = seed }
-
-  mutating func next() -> UInt64 {
-    state &+= 0x9E37_79B9_7F4A_7C15
-    var mixed = state
-    mixed = (mixed ^ (mixed >> 30)) &* 0xBF58_476D_1CE4_E5B9
-    mixed = (mixed ^ (mixed >> 27)) &* 0x94D0_49BB_1331_11EB
-    return mixed ^ (mixed >> 31)
-  }
-
-  /// 0 up to, but not including, `bound`.
-  mutating func below(_ bound: Int) -> Int { Int(next() % UInt64(max(1, bound))) }
 }

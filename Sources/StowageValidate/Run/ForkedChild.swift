@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-internal import CStowageProbe
 internal import Glibc
 internal import StowagePlugins
 
@@ -8,47 +7,28 @@ internal import StowagePlugins
 /// It belongs to the check's process group, so it never outlives the check.
 final class ForkedChild {
   private let run: CheckRun
-  private let process: pid_t
-  private let pipe: Int32
+  private let copy: ProcessCopy
 
   /// Where the body of the child writes to its parent.
   struct Side {
     fileprivate let pipe: Int32
 
     /// Sends bytes; the parent reads them with `receive`.
-    func send(_ bytes: [UInt8]) {
-      var done = 0
-      while done < bytes.count {
-        let count = bytes[done...].withUnsafeBytes { write(pipe, $0.baseAddress, $0.count) }
-        guard count > 0 || errno == EINTR else { return }
-        done += max(count, 0)
-      }
-    }
+    func send(_ bytes: [UInt8]) { ProcessCopy.send(bytes, to: pipe) }
 
     /// Waits to be killed.
     func waitForEnd() -> Never { while true { pause() } }
   }
 
-  /// Starts the body in a process of its own. To be called while this process has one thread and the tier is not loaded.
+  /// Starts the body in a process of its own. To be called while this process has one thread and the tier is not
+  /// loaded.
   init(_ run: CheckRun, _ body: (Side) throws -> Void) throws {
     self.run = run
-    var ends: [Int32] = [-1, -1]
-    guard Glibc.pipe(&ends) == 0 else { throw run.notRun("no pipe: \(errnoText(errno))") }
-    let parent = getpid()
-    process = fork()
-    if process == 0 {
-      // What a parent asked for itself, its copy has to ask for again.
-      _ = stowage_end_with_parent()
-      if getppid() != parent { _exit(1) }
-      Glibc.close(ends[0])
-      Self.live(Side(pipe: ends[1]), body)
+    guard let copy = ProcessCopy({ Self.live(Side(pipe: $0), body) }) else {
+      throw run.notRun("no second process: \(errnoText(errno))")
     }
-    Glibc.close(ends[1])
-    pipe = ends[0]
-    guard process > 0 else { throw run.notRun("no second process: \(errnoText(errno))") }
+    self.copy = copy
   }
-
-  deinit { Glibc.close(pipe) }
 
   /// The last byte that a child sends is how it ended; what stands before belongs to its body.
   private enum End: UInt8 { case done, failed, notRun, notApplicable }
@@ -67,28 +47,18 @@ final class ForkedChild {
   }
 
   /// Reads up to `count` bytes; fewer when the child has ended.
-  func receive(_ count: Int) -> [UInt8] {
-    var bytes = [UInt8](repeating: 0, count: count)
-    var done = 0
-    while done < count {
-      let got = bytes.withUnsafeMutableBytes { read(pipe, $0.baseAddress! + done, count - done) }
-      if got < 0, errno == EINTR { continue }
-      guard got > 0 else { break }
-      done += got
-    }
-    return Array(bytes[..<done])
-  }
+  func receive(_ count: Int) -> [UInt8] { copy.receive(count) ?? [] }
 
   /// Waits until the body ended, and ends the check as the body did.
   func finish() throws {
-    try conclude(receive(1 << 20), status: wait())
+    try conclude(receive(1 << 20), status: copy.wait())
   }
 
   /// Waits for a byte from the body, which says that it is ready; ends the check when the body ended instead.
   func waitUntilReady() throws {
     let first = receive(1)
     guard first != [Self.ready] else { return }
-    try conclude(first + receive(1 << 20), status: wait())
+    try conclude(first + receive(1 << 20), status: copy.wait())
     throw run.notRun("the second process ended too early")
   }
 
@@ -96,16 +66,10 @@ final class ForkedChild {
 
   /// Kills it, as a power cut would; gives what it had sent before.
   func kill() -> [UInt8] {
-    Glibc.kill(process, SIGKILL)
+    copy.kill()
     let sent = receive(1 << 20)
-    _ = wait()
+    _ = copy.wait()
     return sent
-  }
-
-  private func wait() -> Int32 {
-    var status: Int32 = 0
-    while waitpid(process, &status, 0) < 0, errno == EINTR {}
-    return status
   }
 
   private func conclude(_ sent: [UInt8], status: Int32) throws {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 internal import CStowageTier
 internal import Glibc
+internal import StowageBasics
 internal import StowageEngine
 
 /// Pages that tell their slot and version, written to and read from a backing in memory with room to spare.
@@ -63,7 +64,9 @@ final class BackingBench: @unchecked Sendable {
   /// Expects that the room holds these versions; nil: anything. One observation.
   func expectRoom(_ slot: Int, _ versions: [Int?], _ about: @autoclosure () -> String) throws {
     for (index, version) in versions.enumerated() {
-      guard let version, !holds(room.base + index * tier.pageSize, slot: slot + index, version: version) else { continue }
+      guard let version, !holds(room.base + index * tier.pageSize, slot: slot + index, version: version) else {
+        continue
+      }
       throw run.fail("slot \(slot + index) does not hold what was written to it: \(about())")
     }
     try run.expect(true, "")
@@ -77,7 +80,8 @@ final class BackingBench: @unchecked Sendable {
   /// Writes a run, one version a slot. An error ends the check.
   func write(_ slot: Int, _ versions: [Int]) throws {
     prepare(slot, versions)
-    try expectOK(tier.write(context, slot: slot, count: versions.count, room.base), "write of \(words(slot, versions.count))")
+    try expectOK(
+      tier.write(context, slot: slot, count: versions.count, room.base), "write of \(words(slot, versions.count))")
   }
 
   /// Reads a run and expects these versions; nil: anything.

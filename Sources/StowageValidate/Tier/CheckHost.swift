@@ -12,6 +12,8 @@ enum CheckHost {
   struct Settings: Sendable {
     var hasLog = true
     var hasGetExtension = true
+    /// get_extension gives `CheckStorage.table`.
+    var hasStorage = false
     /// random_fill answers STOWAGE_IO.
     var isRandomBroken = false
     /// What struct_size says; fields beyond it are absent, and those that are not known yet are zero. nil: all.
@@ -34,8 +36,8 @@ enum CheckHost {
     /// Messages that were longer than allowed, or no UTF-8.
     var badMessages = 0
     var messages = 0
-    /// The first of the messages and log lines themselves, for a check that wants them: memory that grows would be taken
-    /// for the tier's.
+    /// The first of the messages and log lines themselves, for a check that wants them: memory that grows would be
+    /// taken for the tier's.
     var texts: [[UInt8]] = []
     var keepsTexts = false
     /// How often random_fill failed.
@@ -63,6 +65,13 @@ enum CheckHost {
     host.memory_allocate = { CheckHost.allocate(owner: $0, size: $1, alignment: $2, kind: $3) }
     host.memory_free = { CheckHost.free(owner: $0, memory: $1, size: $2, kind: $3) }
     if !settings.hasGetExtension { host.get_extension = nil }
+    if settings.hasStorage {
+      host.get_extension = { id in
+        guard strcmp(id, STOWAGE_EXTENSION_STORAGE) == 0 else { return nil }
+        CheckStorage.state.withLock { $0.isAsked = true }
+        return UnsafeRawPointer(CheckStorage.table)
+      }
+    }
     if settings.isRandomBroken {
       host.random_fill = { _, _ in
         CheckHost.books.withLock { $0.randomFailures += 1 }
@@ -80,13 +89,16 @@ enum CheckHost {
     }
     buffer.base.copyMemory(from: table, byteCount: size)
     // Lives as long as the process.
-    return UnsafePointer(Unmanaged.passRetained(buffer).takeUnretainedValue().base.assumingMemoryBound(to: stowage_host.self))
+    return UnsafePointer(
+      Unmanaged.passRetained(buffer).takeUnretainedValue().base.assumingMemoryBound(to: stowage_host.self))
   }
 
   private static func note(_ text: UnsafeRawBufferPointer, in books: inout Books) {
     books.messages += 1
     if books.keepsTexts, books.texts.count < 1000 { books.texts.append(Array(text.prefix(1 << 17))) }
-    if text.count > Int(STOWAGE_MESSAGE_BYTES_MAX) || String(validating: text, as: UTF8.self) == nil { books.badMessages += 1 }
+    if text.count > Int(STOWAGE_MESSAGE_BYTES_MAX) || String(validating: text, as: UTF8.self) == nil {
+      books.badMessages += 1
+    }
   }
 
   private static func log(_ level: UInt32, _ text: UnsafePointer<CChar>, _ length: Int) {
@@ -130,7 +142,9 @@ enum CheckHost {
       }
       if block.size != size || block.owner != owner || block.kind != kind {
         books.violations.append(
-          "memory_free of \(size) bytes of kind \(kind), owner \(owner); allocated were \(block.size) of kind \(block.kind), owner \(block.owner)")
+          "memory_free of \(size) bytes of kind \(kind), owner \(owner); allocated were \(block.size) "
+            + "of kind \(block.kind), owner \(block.owner)"
+        )
       }
       return true
     }

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+internal import StowageBasics
 
 /// Something that happens to an encoding on its way.
 enum Damage: CaseIterable {
@@ -19,7 +20,9 @@ enum Damage: CaseIterable {
     case .zeroed: damaged.bytes = [UInt8](repeating: 0, count: count)
     case .noise: damaged.bytes = Self.noise(count, &random)
     case .noiseAtStart:
-      for index in 0..<min(count, 1 + random.below(16)) { damaged.bytes[index] = UInt8(truncatingIfNeeded: random.next()) }
+      for index in 0..<min(count, 1 + random.below(16)) {
+        damaged.bytes[index] = UInt8(truncatingIfNeeded: random.next())
+      }
     case .longer: damaged.bytes += Self.noise(1 + random.below(64), &random)
     case .empty: damaged.bytes = []
     }
@@ -31,7 +34,9 @@ enum Damage: CaseIterable {
   }
 
   /// Numbers at which lengths and offsets overflow.
-  private static let edges: [UInt64] = [0, 1, 0x7F, 0x80, 0xFF, 0x7FFF, 0xFFFF, 0x7FFF_FFFF, 0x8000_0000, 0xFFFF_FFFF, .max]
+  private static let edges: [UInt64] = [
+    0, 1, 0x7F, 0x80, 0xFF, 0x7FFF, 0xFFFF, 0x7FFF_FFFF, 0x8000_0000, 0xFFFF_FFFF, .max,
+  ]
 
   /// One mutation of a fuzzer: a field set to an edge, bytes moved, doubled or taken from another encoding.
   static func mutated(_ encoding: Encoding, _ others: [Encoding], _ random: inout SeededRandom) -> Encoding {

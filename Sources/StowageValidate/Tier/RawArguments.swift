@@ -13,6 +13,8 @@ struct RawArguments {
 
   /// Where the arguments lie.
   enum Memory {
+    /// In memory that is freed once open has returned.
+    case ordinary
     /// In memory that stays.
     case kept
     /// In memory that cannot be touched any more once open has returned.
@@ -48,7 +50,7 @@ struct RawArguments {
   func open(
     _ tier: LoadedTier, in memory: Memory = .kept, untouched: OpaquePointer? = nil
   ) -> (code: Int32, instance: OpaquePointer?) {
-    let arena = Arena(memory == .borrowed ? byteCount : nil)
+    let arena = Arena(memory == .borrowed ? byteCount : nil, frees: memory == .ordinary)
     let options = list(arena, atEnd: memory == .atEnd)
     let name = arena.text(Array(arguments.instanceName.utf8))
     let raw = arena.take(max(structSize, MemoryLayout<stowage_open>.size))
@@ -91,14 +93,22 @@ struct RawArguments {
 private final class Arena {
   private var guarded: GuardedBuffer?
   private var used = 0
+  private let frees: Bool
+  private var taken: [UnsafeMutableRawPointer] = []
 
-  /// - Parameter byteCount: of memory that goes with `end`; nil: memory that stays as long as the process.
-  init(_ byteCount: Int?) { guarded = byteCount.flatMap { GuardedBuffer(size: $0, at: .start) } }
+  /// - Parameters:
+  ///   - byteCount: of memory that cannot be touched from `end` on; nil: ordinary memory.
+  ///   - frees: ordinary memory is freed by `end`; else it stays as long as the process.
+  init(_ byteCount: Int?, frees: Bool) {
+    guarded = byteCount.flatMap { GuardedBuffer(size: $0, at: .start) }
+    self.frees = frees
+  }
 
   func take(_ byteCount: Int) -> UnsafeMutableRawPointer {
     guard let guarded else {
       let memory = UnsafeMutableRawPointer.allocate(byteCount: max(byteCount, 1), alignment: 16)
       memory.initializeMemory(as: UInt8.self, repeating: 0, count: byteCount)
+      if frees { taken.append(memory) }
       return memory
     }
     let place = guarded.base + used
@@ -113,8 +123,12 @@ private final class Arena {
     return place.assumingMemoryBound(to: CChar.self)
   }
 
-  /// The memory cannot be touched from here on; its addresses are not used again.
-  func end() { guarded?.makeUntouchable() }
+  /// The call has returned: guarded memory cannot be touched from here on, and its addresses are not used again.
+  func end() {
+    guarded?.makeUntouchable()
+    for memory in taken { memory.deallocate() }
+    taken = []
+  }
 
   static func forEver(_ buffer: GuardedBuffer?) -> UnsafeMutableRawPointer {
     guard let buffer else { fatalError("no memory for the arguments of open") }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 internal import Foundation
+internal import StowageBasics
 
 /// Pages of the kinds that a store meets.
 struct SamplePages {
@@ -28,7 +29,8 @@ struct SamplePages {
     case .random: return (0..<length).map { _ in UInt8(truncatingIfNeeded: random.next()) }
     case .real:
       let start = random.below(max(1, real.count - length))
-      return Array(real[start..<start + min(length, real.count - start)]) + [UInt8](repeating: 7, count: max(0, length - real.count + start))
+      return Array(real[start..<start + min(length, real.count - start)])
+        + [UInt8](repeating: 7, count: max(0, length - real.count + start))
     case .stripes:
       var bytes = [UInt8](repeating: 0, count: length)
       var at = 0

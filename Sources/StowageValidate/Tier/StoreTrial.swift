@@ -2,6 +2,7 @@
 internal import CStowageTier
 internal import Foundation
 internal import Glibc
+internal import StowageBasics
 internal import StowageEngine
 internal import Synchronization
 
@@ -22,7 +23,8 @@ struct StoreTrial {
   private static let seen = Mutex(Seen())
   private static let mustWait = Atomic<Bool>(true)
   /// The tier's own functions; set before the store is made, and not changed any more.
-  nonisolated(unsafe) private static var own: (tier: stowage_tier, transform: stowage_transform?, backing: stowage_backing?)!
+  nonisolated(unsafe) private static var own:
+    (tier: stowage_tier, transform: stowage_transform?, backing: stowage_backing?)!
 
   private let check: CheckRun
   private let table: TierTable
@@ -102,7 +104,9 @@ struct StoreTrial {
       let table = UnsafeMutablePointer<stowage_transform>.allocate(capacity: 1)
       table.initialize(to: transform)
       table.pointee.encode = { instance, context, object, input, output, room, length, sidecar in
-        StoreTrial.call { StoreTrial.own.transform!.encode(instance, context, object, input, output, room, length, sidecar) }
+        StoreTrial.call {
+          StoreTrial.own.transform!.encode(instance, context, object, input, output, room, length, sidecar)
+        }
       }
       tier.pointee.transform = UnsafePointer(table)
     }

@@ -19,10 +19,10 @@ extension LoadedTier {
     return try OpenTier(self, table, arguments)
   }
 
-  /// Opens a second instance that keeps its files elsewhere. Not run when the user said where they are to be.
+  /// Opens a second instance that keeps its files elsewhere. Not run when the user named what cannot be had twice.
   func openAnother(_ role: TierRole) throws -> OpenTier {
     let paths = try table().options.filter { $0.kind == .path }
-    if let given = paths.first(where: { run.order.options[$0.key] != nil }) {
+    if let given = paths.first(where: { run.order.options[$0.key].map(UserFile.isShared) ?? false }) {
       throw run.notRun("it needs two instances, and the option '\(given.key)' names one place for both")
     }
     return try open(role, suffix: "-2")

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 internal import CStowageTier
+internal import StowageBasics
 internal import StowageEngine
 
 extension OpenTier {
@@ -61,6 +62,7 @@ extension OpenTier {
     defer { buffer.deallocate() }
     let code = read(context, slot: slot, count: 1, buffer.baseAddress!)
     try run.expect(code == STOWAGE_OK, "\(when), read of slot \(slot) answered \(Self.said(code))")
-    try run.expect(buffer.elementsEqual(page(mark)), "\(when), slot \(slot) holds something else than was written to it")
+    try run.expect(
+      buffer.elementsEqual(page(mark)), "\(when), slot \(slot) holds something else than was written to it")
   }
 }

@@ -1,15 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A backing that keeps every rule, for the fixtures beside this file to break one of. FIXTURE_NAME comes from the build;
-// a fixture may define, before it includes this file:
+// A backing that keeps every rule, for the fixtures beside this file to break one of. FIXTURE_NAME comes from the
+// build; a fixture may define, before it includes this file:
 //
 //   PERSISTENT  slots and root in the file that the option 'path' names; otherwise they are in memory
 //   ASYNC       submit; a thread of the instance's own serves the requests, not in order
 //   MAPPED      slots can be read in place
+//   STORAGE     with PERSISTENT: under a host that offers stowage.host.storage/1 what would be in the file is kept
+//               there, and in memory for reading
 //   THREADS
 //
 // The file: the page size and the two copies of the root in the first 64 KiB, then the slots, all mapped into memory. A
-// copy of the root holds a generation, a length, the bytes and a checksum; the whole one of the higher generation holds.
+// copy of the root holds a generation, a length, the bytes and a checksum; the whole one of the higher generation
+// holds.
 #ifndef GOOD_BACKING_H
 #define GOOD_BACKING_H
 
@@ -26,6 +29,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <stowage/extensions.h>
 #include <stowage/tier.h>
 
 #ifndef THREADS
@@ -72,6 +76,7 @@ struct stowage_instance {
   size_t bytes;
   good_head *head;
   uint8_t *pages;
+  stowage_storage *storage;
   pthread_mutex_t lock;
   uint64_t notes[4];
   uint8_t writes[SLOTS];
@@ -88,6 +93,26 @@ static inline int32_t good_say(int32_t code, const char *text) {
   good_host->set_error(text, strlen(text));
   return code;
 }
+
+// ---- Storage of the host's
+
+static const stowage_storage_extension *good_storage;
+
+// Keeps what was changed in memory.
+static inline int32_t good_keep(stowage_instance *instance, const void *bytes, size_t count) {
+  if (!instance->storage) return STOWAGE_OK;
+  uint64_t offset = (uint64_t)((const uint8_t *)bytes - (const uint8_t *)instance->head);
+  return good_storage->pwrite(instance->storage, bytes, count, offset);
+}
+
+#ifdef STORAGE
+static inline int32_t good_open_storage(stowage_instance *instance, const stowage_open *arguments) {
+  int hasExtensions = good_host->struct_size >= sizeof *good_host && good_host->get_extension;
+  good_storage = hasExtensions ? good_host->get_extension(STOWAGE_EXTENSION_STORAGE) : 0;
+  if (!good_storage || !arguments->options[0].text) return STOWAGE_OK;
+  return good_storage->open(arguments->options[0].text, &instance->storage);
+}
+#endif
 
 // ---- Slots
 
@@ -111,7 +136,7 @@ static inline int32_t good_write(WRITE_PARAMETERS) {
   (void)context, (void)objects;
   if (good_check(slot, count) != STOWAGE_OK) return STOWAGE_GONE;
   memcpy(good_page(instance, slot), buffer, (size_t)count * instance->page_size);
-  return STOWAGE_OK;
+  return good_keep(instance, good_page(instance, slot), (size_t)count * instance->page_size);
 }
 
 static inline int32_t good_trim(stowage_instance *instance, stowage_context *context, uint64_t slot, uint32_t count) {
@@ -123,6 +148,7 @@ static inline int32_t good_trim(stowage_instance *instance, stowage_context *con
 
 static inline int32_t good_sync(stowage_instance *instance, stowage_context *context) {
   (void)context;
+  if (instance->storage) return good_storage->sync(instance->storage);
   if (instance->file >= 0 && fdatasync(instance->file) != 0) return good_say(STOWAGE_IO, "the file cannot be synced");
   return STOWAGE_OK;
 }
@@ -183,7 +209,7 @@ static inline int good_is_expected(stowage_instance *instance, const uint8_t *ex
 }
 
 // Puts a root where the older copy is. With the lock held.
-static inline void good_put_root(stowage_instance *instance, const uint8_t *bytes, size_t length) {
+static inline int32_t good_put_root(stowage_instance *instance, const uint8_t *bytes, size_t length) {
   const good_root *current = good_current(instance);
   good_root *next = &instance->head->roots[current == &instance->head->roots[0]];
   next->generation = 0;
@@ -193,16 +219,17 @@ static inline void good_put_root(stowage_instance *instance, const uint8_t *byte
   whole.generation = current ? current->generation + 1 : 1;
   next->sum = good_sum(&whole);
   __atomic_store_n(&next->generation, whole.generation, __ATOMIC_RELEASE);
+  return good_keep(instance, next, sizeof *next);
 }
 
 static inline int32_t good_root_swap(SWAP_PARAMETERS) {
   if (new_length > STOWAGE_ROOT_BYTES_MAX) return good_say(STOWAGE_INVALID, "a root of more than 4096 bytes");
   pthread_mutex_lock(&instance->lock);
   int equals = good_is_expected(instance, expected, expected_length);
-  if (equals) good_put_root(instance, new_root, new_length);
+  int32_t code = equals ? good_put_root(instance, new_root, new_length) : STOWAGE_OK;
   pthread_mutex_unlock(&instance->lock);
   if (!equals) return good_say(STOWAGE_GONE, "the root is another one");
-  return fdatasync(instance->file) == 0 ? STOWAGE_OK : good_say(STOWAGE_IO, "the file cannot be synced");
+  return code == STOWAGE_OK ? good_sync(instance, 0) : code;
 }
 #endif
 
@@ -251,12 +278,14 @@ static inline void *good_serve(void *argument) {
   return 0;
 }
 
-static inline int32_t good_submit(stowage_instance *instance, stowage_context *context, stowage_request *const *requests,
-                                  uint32_t count, uint32_t *taken) {
+static inline int32_t good_submit(stowage_instance *instance, stowage_context *context,
+                                  stowage_request *const *requests, uint32_t count, uint32_t *taken) {
   (void)context;
   *taken = 0;
   pthread_mutex_lock(&instance->lock);
-  while (*taken < count && instance->queued_count < QUEUE) instance->queue[instance->queued_count++] = requests[(*taken)++];
+  while (*taken < count && instance->queued_count < QUEUE) {
+    instance->queue[instance->queued_count++] = requests[(*taken)++];
+  }
   pthread_cond_signal(&instance->queued);
   pthread_mutex_unlock(&instance->lock);
   return *taken == count ? STOWAGE_OK : STOWAGE_RETRY;
@@ -265,32 +294,47 @@ static inline int32_t good_submit(stowage_instance *instance, stowage_context *c
 
 // ---- Life
 
-// Opens, locks and sizes the file; the map of it.
-static inline int32_t good_map_file(stowage_instance *instance, const stowage_open *arguments) {
-  int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
-  instance->file = -1;
+// Opens, locks and sizes the file.
 #ifdef PERSISTENT
-  flags = MAP_SHARED;
+static inline int32_t good_open_file(stowage_instance *instance, const stowage_open *arguments) {
   const char *path = arguments->options[0].text;
   if (!path) return good_say(STOWAGE_INVALID, "the option 'path' is missing");
   instance->file = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
   if (instance->file < 0) return good_say(STOWAGE_INVALID, "the file cannot be opened");
   if (flock(instance->file, LOCK_EX | LOCK_NB) != 0) return good_say(STOWAGE_RETRY, "the file is in use");
   if (ftruncate(instance->file, (off_t)instance->bytes) != 0) return good_say(STOWAGE_IO, "the file cannot be sized");
+  return STOWAGE_OK;
+}
 #endif
+
+// The slots in memory: the file's own pages, or what the storage holds.
+static inline int32_t good_map_file(stowage_instance *instance, const stowage_open *arguments) {
+  int32_t code = STOWAGE_OK;
+  instance->file = -1;
+#ifdef STORAGE
+  code = good_open_storage(instance, arguments);
+#endif
+#ifdef PERSISTENT
+  if (code == STOWAGE_OK && !instance->storage) code = good_open_file(instance, arguments);
+#endif
+  if (code != STOWAGE_OK) return code;
+  int flags = instance->file >= 0 ? MAP_SHARED : MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
   void *memory = mmap(0, instance->bytes, PROT_READ | PROT_WRITE, flags, instance->file, 0);
   if (memory == MAP_FAILED) return good_say(STOWAGE_RETRY, "no memory for the slots");
   instance->head = memory;
   instance->pages = (uint8_t *)memory + HEAD;
+  if (instance->storage && good_storage->pread(instance->storage, memory, instance->bytes, 0) != STOWAGE_OK)
+    return good_say(STOWAGE_IO, "the storage cannot be read");
   if (instance->head->page_size != 0 && instance->head->page_size != arguments->page_size) {
     munmap(memory, instance->bytes);
     return good_say(STOWAGE_INVALID, "the file is for another page size");
   }
   instance->head->page_size = arguments->page_size;
-  return STOWAGE_OK;
+  return good_keep(instance, &instance->head->page_size, sizeof instance->head->page_size);
 }
 
 static inline void good_free(stowage_instance *instance) {
+  if (instance->storage) good_storage->close(instance->storage);
   if (instance->file >= 0) close(instance->file);
   good_host->memory_free(instance->owner, instance, sizeof *instance, STOWAGE_MEMORY_PLAIN);
 }

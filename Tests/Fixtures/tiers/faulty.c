@@ -1,15 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 // A backing in memory that fails as it is told. Its name says which form it takes: with "async" it offers submit,
-// with "mapped" map, with "serial" it stands one call at a time, with "transient" it is not persistent.
+// with "mapped" map, with "context" contexts, with "serial" it stands one call at a time, with "transient" it is not
+// persistent.
 #include "faulty.h"
 
 enum {
   SLOTS, READ_CODE, READ_CHARGES, READ_SLOT, WRITE_CODE, WRITE_CHARGES, SYNC_CODE, FLIP_CHARGES, FLIP_SLOT,
   LOSE_CHARGES, MISDIRECT_CHARGES, MISDIRECT_TO, READ_DELAY_US, WRITE_DELAY_US, HANG_READ, HANG_SLOT, HANG_WRITE,
-  HANG_TRIM, HANG_SYNC, SILENT, HANG_CAPACITY, HEALTH_STATE, HANG_MAP, HANG_SUBMIT,
+  HANG_TRIM, HANG_SYNC, SILENT, HANG_CAPACITY, HEALTH_STATE, HANG_MAP, HANG_SUBMIT, CONTEXT_CODE,
   // What it counts.
   READS = 32, WRITES, SLOTS_WRITTEN, TRIMS, SYNCS, HANGING, VIOLATIONS, OPENS, CLOSES, INSIDE, INSIDE_MOST, DEAD_CALLS,
-  CAPACITIES, ASKED
+  CAPACITIES, ASKED, CONTEXTS
 };
 
 #define SLOTS_MAX 65536
@@ -69,7 +70,9 @@ static int32_t do_read(instance *self, uint64_t slot, uint32_t count, uint8_t *b
   if (slot + count > SLOTS_MAX) return STOWAGE_INVALID;
   int64_t only = get(b, READ_SLOT);
   int touched = only < 0 || ((uint64_t)only >= slot && (uint64_t)only < slot + count);
-  if (touched && get(b, READ_CODE) != 0 && charged(b, READ_CHARGES)) return fail(self, READ_CODE, "told to fail reading");
+  if (touched && get(b, READ_CODE) != 0 && charged(b, READ_CHARGES)) {
+    return fail(self, READ_CODE, "told to fail reading");
+  }
   memcpy(buffer, self->memory + slot * self->page, count * self->page);
   only = get(b, FLIP_SLOT);
   if (only >= 0 && (uint64_t)only >= slot && (uint64_t)only < slot + count && charged(b, FLIP_CHARGES))
@@ -301,6 +304,20 @@ static void tier_close(stowage_instance *raw) {
   free(self);
 }
 
+static int32_t tier_thread_open(stowage_instance *raw, uint32_t use, stowage_context **result) {
+  (void)use;
+  instance *self = (instance *)raw;
+  if (get(self->control, CONTEXT_CODE) != 0) return fail(self, CONTEXT_CODE, "told to fail opening a context");
+  add(self->control, CONTEXTS, 1);
+  *result = (stowage_context *)self;
+  return STOWAGE_OK;
+}
+
+static void tier_thread_close(stowage_instance *raw, stowage_context *context) {
+  (void)context;
+  add(((instance *)raw)->control, CONTEXTS, -1);
+}
+
 static stowage_backing backing = {
     .struct_size = sizeof(stowage_backing),
     .capacity = backing_capacity,
@@ -334,6 +351,10 @@ __attribute__((visibility("default"))) const stowage_tier *stowage_tier_entry(co
   host = table;
   if (has("async")) backing.submit = backing_submit;
   if (has("mapped")) backing.map = backing_map;
+  if (has("context")) {
+    tier.thread_open = tier_thread_open;
+    tier.thread_close = tier_thread_close;
+  }
   if (has("serial")) tier.thread_model = STOWAGE_THREADS_ONE_PER_INSTANCE;
   if (has("transient")) {
     tier.lifetime = STOWAGE_LIFETIME_TRANSIENT;

@@ -139,6 +139,16 @@ FOR_TEST uint8_t *simdisk_slot(uint32_t number, uint64_t slot) {
   return at(&disks[number], disks[number].current, slot);
 }
 
+FOR_TEST uint64_t simdisk_root(uint32_t number, uint8_t *root) {
+  memcpy(root, disks[number].root, disks[number].root_length);
+  return disks[number].root_length;
+}
+
+FOR_TEST void simdisk_set_root(uint32_t number, const uint8_t *root, uint64_t length) {
+  memcpy(disks[number].root, root, length);
+  disks[number].root_length = length;
+}
+
 // The power comes back: what was not synced is there in part, in any order, torn.
 FOR_TEST void simdisk_crash(uint32_t number) {
   disk *d = &disks[number];

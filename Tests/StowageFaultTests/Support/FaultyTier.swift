@@ -91,9 +91,11 @@ struct Knobs: @unchecked Sendable {
 enum BackingKnob: Int {
   case slots, readCode, readCharges, readSlot, writeCode, writeCharges, syncCode, flipCharges, flipSlot
   case loseCharges, misdirectCharges, misdirectTo, readDelay, writeDelay, hangRead, hangSlot, hangWrite
-  case hangTrim, hangSync, silent, hangCapacity, health, hangMap, hangSubmit
+  case hangTrim, hangSync, silent, hangCapacity, health, hangMap, hangSubmit, refusal
   case reads = 32
-  case writes, slotsWritten, trims, syncs, hanging, violations, opens, closes, inside, insideMost, deadCalls, capacities, asked
+  case writes, slotsWritten, trims, syncs, hanging, violations, opens, closes, inside, insideMost, deadCalls,
+    capacities, asked
+  case contextsOpen
 }
 
 enum TransformKnob: Int {

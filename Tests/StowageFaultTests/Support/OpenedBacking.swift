@@ -93,7 +93,15 @@ extension OpenedTier {
 
     init() { sem_init(&done, 0, 0) }
 
-    func wait() { sem_wait(&done) }
+    /// Waits for its end. One that does not come ends the tests, as the tier still has the request.
+    func wait() {
+      var until = timespec()
+      clock_gettime(CLOCK_REALTIME, &until)
+      until.tv_sec += 60
+      while sem_timedwait(&done, &until) != 0 {
+        guard errno == EINTR else { fatalError("a request was not completed within 60 s") }
+      }
+    }
 
     static func give(_ request: UnsafeMutablePointer<stowage_request>, _ code: Int32) {
       guard let data = request.pointee.host_data else { return }

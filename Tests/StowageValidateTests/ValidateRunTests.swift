@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: Apache-2.0
+import Foundation
+import StowageTestSupport
+import Testing
+
+@testable import StowageValidate
+
+/// Runs of `stowage plugins validate` that do not go as planned, and what they leave behind.
+@Suite(.serialized) struct ValidateRunTests {
+  private static let plain: [String: String?] = ["STOWAGE_PLUGIN_PATH": nil, "HOME": "/nonexistent"]
+
+  private func compile(_ source: String, into folder: TemporaryFolder, _ defines: [String] = []) throws -> String {
+    try TierCompiler.compile(source, into: folder.url, defines: defines).path
+  }
+
+  private func children(of process: pid_t) -> [pid_t] {
+    let list = try? String(contentsOfFile: "/proc/\(process)/task/\(process)/children", encoding: .utf8)
+    return (list ?? "").split(separator: " ").compactMap { pid_t($0) }
+  }
+
+  private func contents(_ folder: TemporaryFolder) throws -> [String] {
+    try FileManager.default.contentsOfDirectory(atPath: folder.path)
+  }
+
+  @Test("a signal ends the helpers, removes what is temporary, and is the status", arguments: [SIGINT, SIGTERM])
+  func interrupted(_ signal: Int32) throws {
+    let (folder, temporary) = (try TemporaryFolder(), try TemporaryFolder())
+    let file = try compile("bad-tiers/hang-entry.c", into: folder)
+    let process = Process()
+    process.executableURL = URL(fileURLWithPath: Command.stowage)
+    process.arguments = ["plugins", "validate", file, "--set", "path=\(folder.path)/none"]
+    process.environment = ProcessInfo.processInfo.environment.merging(["TMPDIR": temporary.path]) { $1 }
+    process.standardOutput = FileHandle.nullDevice
+    let errors = Pipe()
+    process.standardError = errors
+    try process.run()
+    var helpers: [pid_t] = []
+    for _ in 0..<500 {
+      usleep(20_000)
+      helpers = children(of: process.processIdentifier)
+      let isUnderWay = try !helpers.isEmpty && !contents(temporary).isEmpty
+      if isUnderWay { break }
+    }
+    #expect(!helpers.isEmpty)
+    #expect(try contents(temporary) != [])
+    kill(process.processIdentifier, signal)
+    try process.waitUntilExit(within: .seconds(60))
+    #expect(process.terminationReason == .exit && process.terminationStatus == 128 + signal)
+    #expect(try contents(temporary) == [])
+    #expect(try contents(folder) == ["hang-entry.tier.so"])
+    for helper in helpers { #expect(kill(helper, 0) != 0, "helper \(helper) is still there") }
+    let said = String(decoding: errors.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
+    #expect(said.contains("stopped by signal \(signal)"), "\(said)")
+  }
+
+  @Test("a helper that does not come up is a check that crashed, and the others run")
+  func brokenHelper() throws {
+    let folder = try TemporaryFolder()
+    let file = try compile("known-bad/good-plain.c", into: folder)
+    let helper = folder.file("helper")
+    let script = "#!/bin/sh\ncase \"$*\" in *transform-health*) exit 1;; esac\nexec '\(Command.stowage)' \"$@\"\n"
+    try Data(script.utf8).write(to: helper)
+    try FileManager.default.setAttributes([.posixPermissions: 0o755], ofItemAtPath: helper.path)
+    var validator = Validator(seed: 3, helper: helper.path)
+    validator.level = 1
+    let validation = try validator.validate(file: file)
+    #expect(validation.status == 3)
+    let bad = validation.results.filter(\.outcome.isBad)
+    #expect(bad.map(\.id) == ["transform-health"], "\(bad)")
+    #expect(bad.first?.outcome == .crashed)
+    #expect(bad.first?.message.contains("the helper did not come up") == true, "\(bad)")
+    #expect(validation.count(.passed) > 50)
+  }
+
+  @Test("where no helper works at all, JSON and JUnit are complete for every file")
+  func noHelper() throws {
+    let folder = try TemporaryFolder()
+    for name in ["good-plain", "good-too"] {
+      try TierCompiler.compile("known-bad/good-plain.c", into: folder.url, name: name)
+    }
+    let results = folder.file("results.xml")
+    let outcome = try Command.stowage(
+      "plugins", "validate", folder.path, "--level", "1", "--json", "--junit", results.path,
+      environment: ["TMPDIR": "/nonexistent"])
+    #expect(outcome.status == 3, "\(outcome.errors)")
+    let report = try JSONDecoder().decode(ValidateCommandTests.Report.self, from: Data(outcome.output.utf8))
+    #expect(report.status == 3)
+    #expect(report.validations.map(\.name) == ["good-plain", "good-too"])
+    for validation in report.validations {
+      let crashed = validation.checks.filter { $0.outcome == "crashed" }
+      #expect(!crashed.isEmpty && crashed.allSatisfy { $0.message.contains("no temporary folder can be made") })
+      #expect(validation.checks.allSatisfy { $0.outcome == "crashed" || $0.blockedBy != nil })
+    }
+    let xml = try String(contentsOf: results, encoding: .utf8)
+    #expect(xml.components(separatedBy: "<testsuite ").count == 3 && xml.hasSuffix("</testsuites>\n"))
+  }
+
+  @Test("checks side by side have files of their own, and the one that the user named stays as it is")
+  func ownFiles() throws {
+    let (folder, data) = (try TemporaryFolder(), try TemporaryFolder())
+    let backing = try compile("good-tiers/backing.c", into: folder, ["PERSISTENT"])
+    let slots = data.file("slots").path
+    let made = try Command.stowage(
+      "plugins", "validate", backing, "--level", "2", "--jobs", "4", "--set", "path=\(slots)", "--json")
+    let report = try JSONDecoder().decode(ValidateCommandTests.Report.self, from: Data(made.output.utf8))
+    let other = report.validations[0].checks.filter { $0.outcome != "passed" && $0.outcome != "not applicable" }
+    #expect(made.status == 0 && other.isEmpty, "\(other.map { "\($0.id): \($0.outcome): \($0.message)" })")
+    #expect(try contents(data) == [])
+
+    let words = "bytes that are mine"
+    try data.write(words, to: "slots")
+    // It is not the file of such a tier, which is to see a copy of it and no empty file.
+    let refused = try Command.stowage("plugins", "validate", backing, "--check", "life-again", "--set", "path=\(slots)")
+    #expect(refused.status == 1 && refused.output.contains("another page size"), "\(refused.output)")
+    #expect(try contents(data) == ["slots"])
+    #expect(try String(contentsOfFile: slots, encoding: .utf8) == words)
+  }
+}
