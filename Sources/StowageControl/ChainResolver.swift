@@ -137,7 +137,7 @@ public struct ChainResolver: Sendable {
   ) throws(OptionError) -> [String: TierOptionValue] {
     for option in table.options where option.isSecret && overridden(name)[option.key] != nil {
       let instead = option.key == SessionKey.passphraseOption
-        ? "give it with --passphrase, which asks for it, or with --passphrase-fd NUMBER, which reads it from a descriptor"
+        ? "give it with --passphrase, which asks for it, or with --passphrase-fd NUMBER"
         : "give it in a configuration file that only you can read"
       throw OptionError(
         tier: name, key: option.key, reason: "it is secret, and every user sees a command line; \(instead)")

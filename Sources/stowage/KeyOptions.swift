@@ -22,7 +22,8 @@ struct KeyOptions: ParsableArguments {
   var passphraseFd: Int32?
 
   func validate() throws {
-    try KeyInput.check([keyFile != nil, passphrase, passphraseFd != nil], "--key-file, --passphrase and --passphrase-fd")
+    try KeyInput.check(
+      [keyFile != nil, passphrase, passphraseFd != nil], "--key-file, --passphrase and --passphrase-fd")
     try KeyInput.check(descriptor: passphraseFd, "--passphrase-fd")
   }
 
@@ -70,13 +71,16 @@ struct OldKeyOptions: ParsableArguments {
 /// Where keys come from.
 enum KeyInput {
   static func check(_ given: [Bool], _ names: String) throws {
-    guard given.count(where: { $0 }) < 2 else { throw ValidationError("\(names): a session has one key; give one of them") }
+    guard given.count(where: { $0 }) < 2 else {
+      throw ValidationError("\(names): a session has one key; give one of them")
+    }
   }
 
   static func check(descriptor: Int32?, _ name: String) throws {
     guard let descriptor else { return }
     guard descriptor >= 0, fcntl(descriptor, F_GETFD) >= 0 else {
-      throw ValidationError("\(name) \(descriptor): this descriptor is not open; give one that the shell opens, such as 3<FILE")
+      throw ValidationError(
+        "\(name) \(descriptor): this descriptor is not open; give one that the shell opens, such as 3<FILE")
     }
   }
 

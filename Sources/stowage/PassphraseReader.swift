@@ -53,7 +53,8 @@ enum PassphraseReader {
       let got = Glibc.read(descriptor, bytes.baseAddress! + count, 1)
       if got < 0, errno == EINTR || errno == EAGAIN { continue }
       guard got >= 0 else {
-        throw TrialError.input("the passphrase cannot be read from descriptor \(descriptor): \(String(cString: strerror(errno)))")
+        throw TrialError.input(
+          "the passphrase cannot be read from descriptor \(descriptor): \(String(cString: strerror(errno)))")
       }
       if got == 0 || bytes[count] == UInt8(ascii: "\n") { return count }
       count += 1

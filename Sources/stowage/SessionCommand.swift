@@ -49,12 +49,12 @@ struct SessionEraseCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "erase", abstract: "End a session: overwrite its file and remove it.",
     discussion: """
-      Asks first, on a terminal. The beginning of the file goes first, so that the session cannot be resumed any more from \
-      then on; then everything that was written is overwritten with zeros, and the file is removed.
+      Asks first, on a terminal. The beginning of the file goes first, so that the session cannot be resumed any more \
+      from then on; then everything that was written is overwritten with zeros, and the file is removed.
 
-      What it cannot promise: a flash disk writes elsewhere than where it is told to, and so do file systems that copy when \
-      writing; snapshots and backups keep what they have. Only a session under a cipher ends for certain: destroy its key \
-      file, or forget its passphrase.
+      What it cannot promise: a flash disk writes elsewhere than where it is told to, and so do file systems that copy \
+      when writing; snapshots and backups keep what they have. Only a session under a cipher ends for certain: destroy \
+      its key file, or forget its passphrase.
       """)
 
   @Argument(help: ArgumentHelp("The file that the session is in.", valueName: "file")) var file: String
@@ -107,8 +107,8 @@ struct SessionEraseCommand: ParsableCommand {
       guard case .interrupted(let signal) = error else { throw error }
       shown.stop()
       Terminal.complain(
-        "stopped by signal \(signal): the session cannot be resumed any more, but \(name) is not overwritten to its end; "
-          + "erase it again")
+        "stopped by signal \(signal): the session cannot be resumed any more, but \(name) is not overwritten to its "
+          + "end; erase it again")
       throw ExitCode(128 + signal)
     }
   }
@@ -128,7 +128,9 @@ enum SessionText {
       ),
     ]
     if session.hasEndToEndChecksums { fields.append(("checksums", "of every page, from put to take")) }
-    for (key, value) in session.attributes.sorted(by: { $0.key < $1.key }) { fields.append(("attribute", "\(key) = \(value)")) }
+    for (key, value) in session.attributes.sorted(by: { $0.key < $1.key }) {
+      fields.append(("attribute", "\(key) = \(value)"))
+    }
     for tier in session.tiers {
       var text = tier.name + (tier.name == tier.plugin ? "" : " (\(tier.plugin))") + " \(tier.version)"
       if tier.isMandatory { text += ", mandatory" }
@@ -146,7 +148,8 @@ enum SessionText {
     let once = session.isOnce ? "; it may be resumed only once" : ""
     if session.isUsed { return "used up: it was to be resumed once, and was" }
     if session.isSuspended { return "suspended" + once }
-    return "not suspended: the store that had it last ended without a suspend, or still runs; its last checkpoint stands" + once
+    return "not suspended: the store that had it last ended without that, or still runs; its last checkpoint stands"
+      + once
   }
 
   /// "2026-01-31 08:15:00 UTC".
@@ -168,9 +171,12 @@ enum SessionJSON {
     }
     return .object([
       "file": .text(file.path), "file_bytes": .number(file.bytes), "name": .text(session.name),
-      "attributes": texts(session.attributes), "is_suspended": .flag(session.isSuspended), "is_once": .flag(session.isOnce),
-      "is_used": .flag(session.isUsed), "identity": .text(session.identity), "sequence": .number(Int(clamping: session.sequence)),
-      "time": .number(Int(clamping: session.time)), "page_size": .number(session.pageSize), "pages": .number(session.pages),
+      "attributes": texts(session.attributes), "is_suspended": .flag(session.isSuspended),
+      "is_once": .flag(session.isOnce),
+      "is_used": .flag(session.isUsed), "identity": .text(session.identity),
+      "sequence": .number(Int(clamping: session.sequence)),
+      "time": .number(Int(clamping: session.time)), "page_size": .number(session.pageSize),
+      "pages": .number(session.pages),
       "has_end_to_end_checksums": .flag(session.hasEndToEndChecksums), "index_bytes": .number(session.indexBytes),
       "delta_bytes": .number(session.deltaBytes),
       "tiers": .list(

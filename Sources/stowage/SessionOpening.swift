@@ -38,9 +38,9 @@ struct SessionOpening {
   ) -> any Error {
     switch error {
     case .session(.tier, let reason), .configuration(let reason):
-      let lacksKey = key == nil && !SessionKey.takers(chain).isEmpty
-      return lacksKey && reason.contains("give the option")
-        ? TrialError.input("\(reason), with \(keyOptions)\(reason.contains("'key-file'") ? "key-file" : "passphrase")") : error
+      let lacksKey = key == nil && !SessionKey.takers(chain).isEmpty && reason.contains("give the option")
+      let option = reason.contains("'key-file'") ? "key-file" : "passphrase"
+      return lacksKey ? TrialError.input("\(reason), with \(keyOptions)\(option)") : error
     case .session(.used, let reason), .session(.foreign, let reason):
       return force.map { TrialError.input("\(reason) (\($0))") } ?? error
     default: return error

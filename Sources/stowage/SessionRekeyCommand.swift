@@ -11,8 +11,8 @@ struct SessionRekeyCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "rekey", abstract: "Give a session another key file or passphrase.",
     discussion: """
-      Pages stay as they are: only the key that they are enciphered with is put under another one. Who has an old copy of \
-      the file and the old key can still open that; if the old key is known to others, begin a new session instead.
+      Pages stay as they are: only the key that they are enciphered with is put under another one. Who has an old copy \
+      of the file and the old key can still open that; if the old key is known to others, begin a new session instead.
 
       If it ends before its time, the session has the old key or the new one, and is whole.
       """)
@@ -44,7 +44,8 @@ struct SessionRekeyCommand: ParsableCommand {
   private func rekey() throws {
     var opening = try SessionOpening(file, for: .existing, chain)
     guard !opening.description.isUsed else {
-      throw TrialError.input("\(DisplayText.plain(file)): the session was to be resumed once, and was; there is nothing to keep")
+      throw TrialError.input(
+        "\(DisplayText.plain(file)): the session was to be resumed once, and was; there is nothing to keep")
     }
     let takers = SessionKey.takers(opening.resolved.chain)
     guard !takers.isEmpty else {
@@ -63,7 +64,8 @@ struct SessionRekeyCommand: ParsableCommand {
     case .file(let name): "the key file \(DisplayText.plain(name))"
     case .passphrase: "the new passphrase"
     }
-    print("\(DisplayText.plain(file)) opens with \(how) from now on; \(grouped(opening.description.pages)) pages stay as they are")
+    let pages = grouped(opening.description.pages)
+    print("\(DisplayText.plain(file)) opens with \(how) from now on; \(pages) pages stay as they are")
   }
 
   private func rekey(_ opening: SessionOpening, _ takers: [String], _ new: SessionKey) throws {

@@ -11,11 +11,11 @@ struct SessionVerifyCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "verify", abstract: "Read the index and every page of a session, and change nothing.",
     discussion: """
-      Every page is read, deciphered, unpacked and checked against its checksums; each one that cannot be read is named. \
-      The chain is the one that the session names.
+      Every page is read, deciphered, unpacked and checked against its checksums; each one that cannot be read is \
+      named. The chain is the one that the session names.
 
-      Ends with 0 if all is well, with 1 if something is damaged, and with 3 if it cannot be told: the key is missing or \
-      wrong, a plug-in is missing, the file is in use.
+      Ends with 0 if all is well, with 1 if something is damaged, and with 3 if it cannot be told: the key is missing \
+      or wrong, a plug-in is missing, the file is in use.
       """)
 
   @Argument(help: ArgumentHelp("The file that the session is in.", valueName: "file")) var file: String
@@ -70,7 +70,8 @@ struct SessionVerifyCommand: ParsableCommand {
     if json {
       print(
         JSONValue.object([
-          "file": .text(FilePaths.absolute(file)), "is_good": .flag(false), "fault": .text(isDamage ? "damaged" : "unknown"),
+          "file": .text(FilePaths.absolute(file)), "is_good": .flag(false),
+          "fault": .text(isDamage ? "damaged" : "unknown"),
           "reason": .text(reason),
         ]).rendered())
     }

@@ -10,14 +10,16 @@ internal import StowageTrial
 extension TrialCommand {
   func validateSession() throws {
     guard suspendTo == nil || resumeFrom == nil else {
-      throw ValidationError("--suspend-to and --resume-from are for two processes, one after the other; give one of them")
+      throw ValidationError(
+        "--suspend-to and --resume-from are for two processes, one after the other; give one of them")
     }
     if suspendTo != nil, swapFile != nil {
       throw ValidationError("--suspend-to names the swap file already; leave --swap-file out")
     }
     if resumeFrom != nil, !pid.isEmpty || !file.isEmpty || cachePages != nil || swapFile != nil || swapSize != nil {
       throw ValidationError(
-        "--resume-from takes the pages that were suspended: leave --pid, --file, --cache-pages, --swap-file and --swap-size out")
+        "--resume-from takes the pages that were suspended: leave --pid, --file, --cache-pages, --swap-file and "
+          + "--swap-size out")
     }
     if once, suspendTo == nil { throw ValidationError("--once is said when suspending, with --suspend-to") }
     if force, resumeFrom == nil { throw ValidationError("--force is for --resume-from") }
@@ -53,7 +55,8 @@ extension TrialCommand {
       name: ResumedTrial.sessionName,
       attributes: [
         ResumedTrial.versionKey: HostTable.version, ResumedTrial.runKey: String(run, radix: 16),
-        ResumedTrial.seedKey: String(plan.input.seed), ResumedTrial.memoryKey: String(resolved.configuration.memoryLimit),
+        ResumedTrial.seedKey: String(plan.input.seed),
+        ResumedTrial.memoryKey: String(resolved.configuration.memoryLimit),
       ], isOnce: once)
     let shown = ShownWork(displayStyle(), to: displayTarget)
     let trial = Trial(
@@ -165,7 +168,8 @@ extension TrialCommand {
 
   func printNotes(_ notes: [String]) {
     for note in notes {
-      print(TextLines.labelled("note:", note, labelWidth: 5, indent: 0, width: Terminal.width()).joined(separator: "\n"))
+      let lines = TextLines.labelled("note:", note, labelWidth: 5, indent: 0, width: Terminal.width())
+      print(lines.joined(separator: "\n"))
     }
   }
 }

@@ -24,7 +24,8 @@ import Testing
     #expect(verified.output.contains("pages of s are good"))
 
     try shop.keyFile("other")
-    for outcome in [try shop.resume("s", ["--key-file", "other"]), try shop.session("verify", "s", ["--key-file", "other"])] {
+    let other = ["--key-file", "other"]
+    for outcome in [try shop.resume("s", other), try shop.session("verify", "s", other)] {
       #expect(outcome.errors.contains("is not the one that this session was saved with"), "\(outcome.errors)")
       #expect(!outcome.errors.lowercased().contains("damaged"))
       #expect(outcome.status == 1 || outcome.status == 3)
@@ -63,7 +64,8 @@ import Testing
     #expect(unknown.status == 3)
     #expect(try parsedJSON(unknown.output)["fault"] as? String == "unknown")
     for outcome in [wrong, missing, other, unknown] {
-      #expect(outcome.errors.split(separator: "\n").count == 1 && !outcome.errors.contains("amaged"), "\(outcome.errors)")
+      #expect(outcome.errors.split(separator: "\n").count == 1, "\(outcome.errors)")
+      #expect(!outcome.errors.contains("amaged"), "\(outcome.errors)")
     }
     let good = try shop.session("verify", "s", ["--passphrase-fd", "3", "--json"], fd3: "correct horse\n")
     #expect(good.status == 0, "\(good.errors)")
@@ -87,7 +89,8 @@ import Testing
 
     #expect(try shop.resume("s").status == 0)
     let again = try shop.resume("s")
-    #expect(again.status == 1 && again.errors.contains("to be resumed once") && again.errors.contains("--force"), "\(again.errors)")
+    #expect(again.status == 1 && again.errors.contains("to be resumed once"), "\(again.errors)")
+    #expect(again.errors.contains("--force"), "\(again.errors)")
     let info = try shop.session("info", "s")
     #expect(info.status == 0 && info.output.contains("used up"))
     let forced = try shop.resume("s", ["--force"])
@@ -101,7 +104,8 @@ import Testing
     let shop = try SessionWorkshop(pages: 1_000)
     let outcome = try shop.suspend("s", [])
     #expect(outcome.status == 1)
-    #expect(outcome.errors.contains("only as long as the process") && outcome.errors.contains("--key-file FILE or --passphrase"))
+    #expect(outcome.errors.contains("only as long as the process"), "\(outcome.errors)")
+    #expect(outcome.errors.contains("--key-file FILE or --passphrase"), "\(outcome.errors)")
     #expect(!outcome.output.contains("burst"))
     #expect(!FileManager.default.fileExists(atPath: shop.path("s")))
   }
@@ -111,7 +115,7 @@ import Testing
     let shop = try SessionWorkshop(pages: 10)
     try shop.folder.write("precious", to: "precious")
     try shop.folder.write("", to: "empty")
-    let key = try shop.keyFile("key")
+    let (key, chain) = (try shop.keyFile("key"), try shop.chain("lz4", "swapfile"))
     for (arguments, message) in [
       (["trial", "--suspend-to", "a", "--resume-from", "b"], "give one of them"),
       (["trial", "--suspend-to", "precious", "--file", "pages"], "overwrites nothing"),
@@ -123,7 +127,7 @@ import Testing
       (["trial", "--suspend-to", "s", "--key-file", key, "--passphrase"], "a session has one key"),
       (["trial", "--suspend-to", "s", "--file", "pages", "--key-file", "missing"], "missing"),
       (
-        ["trial", "--suspend-to", "s", "--file", "pages", "--key-file", key, "--config", try shop.chain("lz4", "swapfile")],
+        ["trial", "--suspend-to", "s", "--file", "pages", "--key-file", key, "--config", chain],
         "no tier of this chain"
       ),
       (["trial", "--resume-from", "precious"], "it is no swap file of Stowage"),
@@ -172,7 +176,8 @@ import Testing
   @Test("a passphrase is asked for on the terminal, twice when it is new, and never shown", .timeLimit(.minutes(3)))
   func terminal() throws {
     let shop = try SessionWorkshop(pages: 500)
-    let suspend = ["trial", "--suspend-to", "s", "--file", "pages", "--cache-pages", "0", "--passphrase"] + SessionWorkshop.search
+    let suspend =
+      ["trial", "--suspend-to", "s", "--file", "pages", "--cache-pages", "0", "--passphrase"] + SessionWorkshop.search
     var terminal = try TestTerminal(suspend, in: shop.folder.url)
     try terminal.when("Passphrase: ", type: "quite secret\n")
     try terminal.when("once more: ", type: "quite secrte\n")
@@ -208,18 +213,19 @@ import Testing
   @Test("what the README says of suspending works as it stands there", .timeLimit(.minutes(3)))
   func readme() throws {
     let text = try String(contentsOf: TierCompiler.checkout.appendingPathComponent("README.md"), encoding: .utf8)
-    let section = try #require(text.components(separatedBy: "## Suspend and resume\n").last?.components(separatedBy: "\n## ").first)
+    let rest = try #require(text.components(separatedBy: "## Suspend and resume\n").last)
+    let section = try #require(rest.components(separatedBy: "\n## ").first)
     let parts = section.components(separatedBy: "```")
     let block = try #require(parts.count >= 2 ? parts[1] : nil)
     #expect(block.hasPrefix("sh\n") && block.contains("--suspend-to") && block.contains("--resume-from"))
     let shop = try SessionWorkshop(pages: 1)
     let bin = shop.folder.file("bin")
     try FileManager.default.createDirectory(at: bin, withIntermediateDirectories: false)
-    try FileManager.default.copyItem(at: URL(fileURLWithPath: Command.stowage), to: bin.appendingPathComponent("stowage"))
+    try FileManager.default.copyItem(atPath: Command.stowage, toPath: bin.appendingPathComponent("stowage").path)
     try FileManager.default.moveItem(at: shop.folder.file("plugins"), to: bin.appendingPathComponent("plugins"))
     let outcome = try Command.run(
-      "/bin/sh", ["-euc", String(block.dropFirst(3))], environment: ["STOWAGE_PLUGIN_PATH": nil, "HOME": "/nonexistent"],
-      in: shop.folder.url)
+      "/bin/sh", ["-euc", String(block.dropFirst(3))],
+      environment: ["STOWAGE_PLUGIN_PATH": nil, "HOME": "/nonexistent"], in: shop.folder.url)
     #expect(outcome.status == 0, "\(outcome.output) \(outcome.errors)")
     #expect(outcome.output.contains("came back as the first process put them."))
   }

@@ -105,7 +105,7 @@ import Testing
     func add(_ page: Data, tag: UInt64) { pages.append(page) }
   }
 
-  @Test("Ctrl-C while pages are put leaves nothing, and while suspending nothing or a whole session", .timeLimit(.minutes(3)))
+  @Test("Ctrl-C while pages are put leaves nothing, while suspending that or a whole session", .timeLimit(.minutes(3)))
   func interrupted() throws {
     let shop = try SessionWorkshop(pages: 3_000)
     let chain = try shop.chain("lz4", "swapfile")

@@ -67,8 +67,10 @@ struct SessionWorkshop {
   /// `trial --suspend-to`, of all pages.
   func suspend(_ file: String, _ more: [String], fd3: String = "") throws -> Command.Outcome {
     try stowage(
-      ["trial", "--suspend-to", file, "--file", "pages", "--pages", "\(pageCount)", "--cache-pages", "100", "--seed", "5"]
-        + more, fd3: fd3)
+      [
+        "trial", "--suspend-to", file, "--file", "pages", "--pages", "\(pageCount)", "--cache-pages", "100", "--seed",
+        "5",
+      ] + more, fd3: fd3)
   }
 
   func resume(_ file: String, _ more: [String] = [], fd3: String = "") throws -> Command.Outcome {
@@ -114,7 +116,8 @@ final class TestTerminal {
     let name = "/dev/pts/\(number)"
     // A session leader's first terminal becomes its own.
     process.executableURL = URL(fileURLWithPath: "/usr/bin/setsid")
-    process.arguments = ["--wait", "/bin/sh", "-c", "exec \"$0\" \"$@\" <\(name) >\(name) 2>&1", Command.stowage] + arguments
+    let script = "exec \"$0\" \"$@\" <\(name) >\(name) 2>&1"
+    process.arguments = ["--wait", "/bin/sh", "-c", script, Command.stowage] + arguments
     process.currentDirectoryURL = folder
     process.environment = ["PATH": "/usr/bin:/bin", "TERM": "xterm", "HOME": "/nonexistent", "LANG": "C"]
     process.standardInput = FileHandle.nullDevice

@@ -7,7 +7,8 @@ public import StowagePlugins
 public struct SessionFile: Sendable {
   /// The plug-in that keeps sessions in files.
   public static let plugin = "swapfile"
-  /// What such a file begins with, and where the bytes of a slot stand in it; Plugins/swapfile/README.md describes the rest.
+  /// What such a file begins with, and where the bytes of a slot stand in it; Plugins/swapfile/README.md describes the
+  /// rest.
   private static let mark = Array("stowage swapfile".utf8)
   private static let slotBytesPlace = 20
   private static let headBytes = 24

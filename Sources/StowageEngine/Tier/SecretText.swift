@@ -2,8 +2,8 @@
 internal import CStowageSystem
 internal import CStowageTier
 
-/// A text that must not be left behind, such as a passphrase: in memory that core dumps leave out and that is locked where
-/// the system lets us, wiped with its last owner. Never shown.
+/// A text that must not be left behind, such as a passphrase: in memory that core dumps leave out and that is locked
+/// where the system lets us, wiped with its last owner. Never shown.
 public final class SecretText: Sendable, Hashable, CustomStringConvertible {
   /// Bytes of the text.
   public let count: Int

@@ -13,7 +13,8 @@ public struct WorkSample: Sendable, Equatable {
   }
 }
 
-/// Shows how far a piece of work is, with its rate and the time left: a bar on a terminal, a line now and then elsewhere.
+/// Shows how far a piece of work is, with its rate and the time left: a bar on a terminal, a line now and then
+/// elsewhere.
 public final class WorkDisplay: Sendable {
   private static let interval: useconds_t = 100_000
 
@@ -57,7 +58,8 @@ public final class WorkDisplay: Sendable {
       case .live(let isUnicode, let width):
         let width = width()
         isDrawn = true
-        writeAll("\r" + line.bar(sample(), seconds: seconds, width: width, isUnicode: isUnicode) + "\u{1B}[K", to: descriptor)
+        let bar = line.bar(sample(), seconds: seconds, width: width, isUnicode: isUnicode)
+        writeAll("\r\(bar)\u{1B}[K", to: descriptor)
       case .plain:
         if let text = line.due(sample(), seconds: seconds) { writeAll(text + "\n", to: descriptor) }
       case .none: break

@@ -62,7 +62,8 @@ public struct SuspendReport: Codable, Sendable, Equatable {
     failures = []
     if checkpoint.pages != feeder.persistentPut + listPages {
       failures.append(
-        "the checkpoint has \(grouped(checkpoint.pages)) pages, but \(grouped(feeder.persistentPut + listPages)) were put")
+        "the checkpoint has \(grouped(checkpoint.pages)) pages, but "
+          + "\(grouped(feeder.persistentPut + listPages)) were put")
     }
     if destructorFaults > 0 {
       failures.append("destructors of \(grouped(destructorFaults)) pages were not called as often as they should")
@@ -135,7 +136,8 @@ public struct ResumeReport: Codable, Sendable, Equatable {
     let rate = SizeLabel(Int(pagesPerS * Double(pageSize)))
     var lines = [
       "resumed    \(grouped(pages)) pages from \(file), and \(grouped(listPages)) that list them",
-      "first page \(decimal(firstPageMs, 1)) ms after the beginning, \(decimal(openMs, 1)) ms of them to open the store",
+      "first page \(decimal(firstPageMs, 1)) ms after the beginning, \(decimal(openMs, 1)) ms of them to open the "
+        + "store",
       "checked    in \(decimal(checkSeconds, 2)) s, in random order: \(grouped(Int(pagesPerS))) pages/s, \(rate)/s, "
         + "p50 \(decimal(p50Us, 1)) us, p99 \(decimal(p99Us, 1)) us", "",
     ]

@@ -61,8 +61,8 @@ public struct Trial {
   ///   - run: the number that tells this trial's pages from another's; among the session's attributes too.
   ///   - suspending: called when all is put and the suspend begins, with what tells how far it is: bytes written, of
   ///     about how many.
-  ///   - stopped: ends the process, which was asked to stop in the middle of the suspend; gets whether a checkpoint with
-  ///     all pages was completed before.
+  ///   - stopped: ends the process, which was asked to stop in the middle of the suspend; gets whether a checkpoint
+  ///     with all pages was completed before.
   /// - Throws: as `run`, before anything is put when the chain cannot be suspended.
   public func suspend(
     run number: UInt64, suspending: (@escaping @Sendable () -> WorkSample) -> Void,

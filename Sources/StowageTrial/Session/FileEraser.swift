@@ -3,8 +3,8 @@ import Glibc
 import StowageBasics
 import Synchronization
 
-/// Overwrites a file and removes it. Its beginning goes first and is brought to the disk at once: what is told by it, such as
-/// the roots of a session, is gone from then on, whatever happens to the rest.
+/// Overwrites a file and removes it. Its beginning goes first and is brought to the disk at once: what is told by it,
+/// such as the roots of a session, is gone from then on, whatever happens to the rest.
 public final class FileEraser: Sendable {
   private static let chunk = 1 << 20
   /// SEEK_DATA and SEEK_HOLE of Linux.
@@ -42,7 +42,8 @@ public final class FileEraser: Sendable {
 
   /// Overwrites and removes the file.
   /// - Parameter headLength: bytes of the beginning that go first.
-  /// - Throws: when writing fails, or the process is asked to stop: the beginning is gone then, and the file is still there.
+  /// - Throws: when writing fails, or the process is asked to stop: the beginning is gone then, and the file is still
+  ///   there.
   public func run(headLength: Int) throws(TrialError) {
     let zeros = UnsafeMutableRawBufferPointer.allocate(byteCount: Self.chunk, alignment: 4096)
     defer { zeros.deallocate() }
@@ -91,6 +92,8 @@ public final class FileEraser: Sendable {
   }
 
   private func sync() throws(TrialError) {
-    guard fdatasync(file.descriptor) == 0 else { throw .input("\(path) cannot be brought to the disk: \(Errno(errno))") }
+    guard fdatasync(file.descriptor) == 0 else {
+      throw .input("\(path) cannot be brought to the disk: \(Errno(errno))")
+    }
   }
 }

@@ -5,11 +5,11 @@ import StowageEngine
 /// The list of what a trial has put, kept as pages of the same store: number, handle and hash of every persistent page.
 ///
 /// The list goes through the chain as the pages do, so a later process has nothing to go by but the session. It proves
-/// something all the same: a page that is missing, exchanged or altered does not fit its entry, an older state of the store
-/// lacks the list or has another trial's, and a damaged list says so itself.
+/// something all the same: a page that is missing, exchanged or altered does not fit its entry, an older state of the
+/// store lacks the list or has another trial's, and a damaged list says so itself.
 ///
-/// A page of it, in 64-bit little-endian words: mark, run, part, parts, entries, hash of the page with zeros here (two),
-/// zero; then for each entry number, handle and hash (two).
+/// A page of it, in 64-bit little-endian words: mark, run, part, parts, entries, hash of the page with zeros here
+/// (two), zero; then for each entry number, handle and hash (two).
 struct PageList {
   struct Entry: Equatable {
     var page: Int

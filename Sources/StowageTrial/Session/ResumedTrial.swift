@@ -28,8 +28,8 @@ public struct ResumedTrial {
 
   /// Resumes, takes everything back and compares. The session stays as it was suspended: no checkpoint is made.
   /// - Parameter checking: called when the store is open and the pages known, with what tells how far the check is.
-  /// - Throws: `StoreError` for what the store refuses, `TrialError` when it was interrupted. A page that comes back wrong
-  ///   is not an error here: it is in the report.
+  /// - Throws: `StoreError` for what the store refuses, `TrialError` when it was interrupted. A page that comes back
+  ///   wrong is not an error here: it is in the report.
   public func run(checking: (@escaping @Sendable () -> WorkSample) -> Void) throws -> ResumeReport {
     let start = monotonicNanoseconds()
     let drops = UnreadableLog()
@@ -115,7 +115,8 @@ public struct ResumedTrial {
     let missing = (parts ?? 1) - seen.count
     if missing > 0 {
       report.fail(
-        "\(grouped(missing)) of \(grouped(parts ?? 1)) pages of the list of pages are missing: not every page can be compared",
+        "\(grouped(missing)) of \(grouped(parts ?? 1)) pages of the list of pages are missing: "
+          + "not every page can be compared",
         isLost: true)
     }
     report.listPages = seen.count

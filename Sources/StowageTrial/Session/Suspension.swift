@@ -9,7 +9,7 @@ enum Suspension {
   private static let moment: useconds_t = 20_000
 
   /// Suspends the store and waits for it.
-  /// - Parameter stopped: called when the process is asked to stop meanwhile, with the last checkpoint that was completed.
+  /// - Parameter stopped: called when the process is asked to stop meanwhile, with the last completed checkpoint.
   ///   It ends the process: a suspend cannot be taken back, and what was completed stays good whenever it ends.
   /// - Throws: what the suspend throws.
   static func run(
