@@ -7,6 +7,8 @@ public enum ChainError: Error, Sendable, Hashable, CustomStringConvertible {
   case deadlineOfTransform(String)
   /// An option is given for a tier that is not in the chain.
   case noSuchTier(String, key: String, names: [String])
+  /// A key is given, and no tier of the chain has use for it.
+  case noTierTakesKey(names: [String])
   /// Nothing can be used. The notes say why, file by file.
   case noTiers(searched: [String], notes: [String])
 
@@ -20,6 +22,8 @@ public enum ChainError: Error, Sendable, Hashable, CustomStringConvertible {
         + (NearNames.of(name, in: names).isEmpty
           ? "; it has \(names.isEmpty ? "none" : names.joined(separator: ", "))"
           : NearNames.question(NearNames.of(name, in: names)))
+    case .noTierTakesKey(let names):
+      "a key is given, but no tier of this chain (\(names.joined(separator: ", "))) takes one; leave it out, or add a cipher"
     case .noTiers(let searched, let notes):
       (["no plug-in can be used; searched \(searched.joined(separator: ", ")); name a folder with --plugin-path"]
         + notes).joined(separator: "\n  ")

@@ -135,6 +135,13 @@ public struct ChainResolver: Sendable {
   private func options(
     _ inputs: [String: OptionInput], _ table: TierTable, name: String, folder: String?
   ) throws(OptionError) -> [String: TierOptionValue] {
+    for option in table.options where option.isSecret && overridden(name)[option.key] != nil {
+      let instead = option.key == SessionKey.passphraseOption
+        ? "give it with --passphrase, which asks for it, or with --passphrase-fd NUMBER"
+        : "give it in a configuration file that only you can read"
+      throw OptionError(
+        tier: name, key: option.key, reason: "it is secret, and every user sees a command line; \(instead)")
+    }
     let check = OptionCheck(
       tier: name, options: table.options, baseFolder: folder ?? FilePaths.workingFolder())
     return try check.check(inputs.merging(overridden(name)) { $1 })

@@ -8,6 +8,12 @@ public struct OptionError: Error, Sendable, Hashable, CustomStringConvertible {
   public var key: String
   public var reason: String
 
+  public init(tier: String, key: String, reason: String) {
+    self.tier = tier
+    self.key = key
+    self.reason = reason
+  }
+
   public var description: String { "tier '\(tier)', option '\(key)': \(reason)" }
 }
 
@@ -67,8 +73,8 @@ public struct OptionCheck: Sendable {
   private func flag(_ option: TierOption, _ input: OptionInput) throws(OptionError) -> Bool {
     switch input {
     case .flag(let value): return value
-    case .word("true"): return true
-    case .word("false"): return false
+    case .word("true"), .word("1"): return true
+    case .word("false"), .word("0"): return false
     default: throw wrong(option, input)
     }
   }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-internal import StowageBasics
+package import StowageBasics
 
 /// Why a trial or a capture could not be done. `description` is one line that says what to do.
 public enum TrialError: Error, Sendable, Equatable, CustomStringConvertible {
@@ -19,7 +19,7 @@ public enum TrialError: Error, Sendable, Equatable, CustomStringConvertible {
 
 extension Interruption {
   /// Throws when a signal has come.
-  static func check() throws(TrialError) {
+  package static func check() throws(TrialError) {
     if let signalNumber { throw .interrupted(signal: signalNumber) }
   }
 }

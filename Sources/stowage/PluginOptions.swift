@@ -104,8 +104,13 @@ struct ChainOptions: ParsableArguments {
     return try resolver.resolve(settings, defaultMemory: defaultMemory)
   }
 
-  private func overrides() throws -> [OptionOverride] {
-    try set.map { text in
+  private func overrides() throws -> [OptionOverride] { try OptionOverride.parse(set) }
+}
+
+extension OptionOverride {
+  /// What is given with `--set`.
+  static func parse(_ texts: [String]) throws -> [OptionOverride] {
+    try texts.map { text in
       let given = try OptionAssignment(text, named: "TIER")
       return OptionOverride(tier: given.name, key: given.key, value: .word(given.value))
     }

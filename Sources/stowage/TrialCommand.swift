@@ -16,11 +16,14 @@ struct TrialCommand: ParsableCommand {
       random order and compares each with a hash from before. Shows what a page costs at each level. Nothing is \
       changed in the processes, and the swap file is removed at the end.
 
+      With --suspend-to the store is suspended to a file instead, and with --resume-from another process goes on with \
+      it, takes everything back and compares.
+
       Ends with 1 if a page was lost or came back wrong.
       """)
 
   /// The memory that a trial of few pages gets at least by default: tiers need some to work with.
-  private static let leastMemory = 16 << 20
+  static let leastMemory = 16 << 20
 
   @Option(
     help: ArgumentHelp(
@@ -45,7 +48,7 @@ struct TrialCommand: ParsableCommand {
   @Option(
     help: ArgumentHelp(
       "What the store may use in all (default: the configuration's, else a quarter of the pages).", valueName: "size"),
-    transform: size)
+    transform: SizeArgument.parse)
   var memory: Int?
 
   @Option(
@@ -57,22 +60,39 @@ struct TrialCommand: ParsableCommand {
   @Option(
     name: .customLong("swap-size"),
     help: ArgumentHelp("The size of that swap file (default: room for all pages).", valueName: "size"),
-    transform: size)
+    transform: SizeArgument.parse)
   var swapSize: Int?
 
   @Option(help: ArgumentHelp("Chooses files and orders (default: another each time).", valueName: "number"))
   var seed: UInt64?
 
+  @Option(
+    name: .customLong("suspend-to"),
+    help: ArgumentHelp(
+      "Suspend the store to this new file instead of taking everything back.",
+      discussion: "The chain's swap file is this file. A cipher needs a key that outlives the process: see Keys.",
+      valueName: "file"))
+  var suspendTo: String?
+
+  @Option(
+    name: .customLong("resume-from"),
+    help: ArgumentHelp(
+      "Go on with what --suspend-to left in this file, take every page and compare it with what was put.",
+      discussion: """
+        The chain is the one that the session names, unless a configuration names tiers. The file stays as it is, and can \
+        be resumed again.
+        """, valueName: "file"))
+  var resumeFrom: String?
+
+  @Flag(help: "What is suspended may be resumed only once.") var once = false
+
+  @Flag(help: "Resume it also if it was kept by another version of Stowage, or if it is used up.") var force = false
+
   @Flag(help: "Write the report as JSON, and nothing else.") var json = false
 
-  @OptionGroup(title: "Chain") var chain: ChainOptions
+  @OptionGroup(title: "Keys") var keys: KeyOptions
 
-  private static func size(_ text: String) throws -> Int {
-    guard let bytes = SizeText.parse(text), bytes > 0 else {
-      throw ValidationError("expected \(SizeText.expected)")
-    }
-    return Int(bytes)
-  }
+  @OptionGroup(title: "Chain") var chain: ChainOptions
 
   func validate() throws {
     guard pages >= 1, pages <= 1 << 28 else {
@@ -82,6 +102,7 @@ struct TrialCommand: ParsableCommand {
       throw ValidationError("--cache-pages is \(cachePages); expected 0 to \(1 << 28)")
     }
     if let bad = pid.first(where: { $0 < 1 }) { throw ValidationError("--pid \(bad): process numbers begin with 1") }
+    try validateSession()
     if pid.contains(getpid()) { throw ValidationError("--pid \(getpid()): a trial cannot take its own memory") }
   }
 
@@ -97,6 +118,9 @@ struct TrialCommand: ParsableCommand {
 
   /// Whether all went well.
   private func perform() throws -> Bool {
+    if let resumeFrom { return try resume(from: resumeFrom) }
+    if let suspendTo { return try suspend(to: suspendTo) }
+    let key = try keys.read(isNew: true)
     let settings = try chain.config.map { try ConfigurationFile.read($0) } ?? ChainSettings()
     try checkSwapOptions(settings)
     let progress = TrialProgress()
@@ -105,11 +129,12 @@ struct TrialCommand: ParsableCommand {
     defer { display.stop() }
     let plan = try TrialPlan(input(settings))
     let swap = settings.tiers == nil ? try swapPlace(plan) : nil
-    let resolved = try chain.resolve(
+    var resolved = try chain.resolve(
       defaultMemory: max(Self.leastMemory, plan.inputBytes / 4), defaults: swap.map(swapOptions) ?? [:]
     ) {
       if let memory { $0.memory = memory }
     }
+    try key?.apply(to: &resolved.chain)
     let trial = Trial(
       plan: plan, settings: TrialSettings(configuration: resolved.configuration, chain: resolved.chain),
       progress: progress)
@@ -120,7 +145,7 @@ struct TrialCommand: ParsableCommand {
     return report.isSuccess
   }
 
-  private func input(_ settings: ChainSettings) -> TrialInput {
+  func input(_ settings: ChainSettings) -> TrialInput {
     var input = TrialInput()
     input.pids = pid
     input.files = file
@@ -154,25 +179,9 @@ struct TrialCommand: ParsableCommand {
 
   // MARK: What is shown
 
-  private var displayTarget: Int32 { json ? Terminal.errors : Terminal.output }
+  var displayTarget: Int32 { json ? Terminal.errors : Terminal.output }
 
-  private func displayStyle() -> TrialDisplay.Style {
-    let target = displayTarget
-    guard Terminal.isTerminal(target) else { return json ? .none : .plain }
-    let term = getenv("TERM").map { String(cString: $0) } ?? ""
-    guard !term.isEmpty, term != "dumb" else { return .plain }
-    return .live(isUnicode: Self.isUnicode) { Terminal.width(target) ?? 80 }
-  }
-
-  /// Whether the locale is one of UTF-8.
-  private static var isUnicode: Bool {
-    for name in ["LC_ALL", "LC_CTYPE", "LANG"] {
-      guard let value = getenv(name).map({ String(cString: $0) }), !value.isEmpty else { continue }
-      let locale = value.lowercased()
-      return locale.contains("utf-8") || locale.contains("utf8")
-    }
-    return false
-  }
+  func displayStyle() -> TrialDisplay.Style { .fit(for: displayTarget, isPlainWanted: !json) }
 
   private func show(_ report: TrialReport, _ notes: [String], hints: [String]) throws {
     if json {
@@ -180,11 +189,9 @@ struct TrialCommand: ParsableCommand {
       for note in notes { Terminal.complain("note: \(note)") }
       return
     }
-    let width = Terminal.width()
     print(report.text())
-    for note in notes + report.notes {
-      print(TextLines.labelled("note:", note, labelWidth: 5, indent: 0, width: width).joined(separator: "\n"))
-    }
+    printNotes(notes + report.notes)
+    let width = Terminal.width()
     print("\nTo be tried next:")
     for hint in hints {
       print(TextLines.labelled("-", hint, labelWidth: 1, indent: 2, width: width).joined(separator: "\n"))

@@ -254,7 +254,7 @@ extension Engine {
       switch tier.options[option.key] {
       case .number(let number): texts[option.key] = String(number)
       case .text(let text): texts[option.key] = text
-      case nil: break
+      case .secret, nil: break
       }
     }
     return texts

@@ -72,6 +72,11 @@ final class TierInstance: @unchecked Sendable {
     switch given {
     case .number(let number): value.number = number
     case .text(let given): text = given
+    case .secret(let secret):
+      // The tier's options outlive the call, and so does this.
+      value.text = secret.pointer
+      value.text_length = UInt64(secret.count)
+      return value
     case nil: break
     }
     if let text, option.kind == .text || option.kind == .path || option.kind == .choice {

@@ -20,8 +20,10 @@ public struct TierOption: Sendable, Hashable, Codable {
   public let choices: [String]
 }
 
-/// A checked value for a `TierOption`: `number` for flag (0 or 1), number and bytes; `text` otherwise.
+/// A checked value for a `TierOption`: `number` for flag (0 or 1), number and bytes; `text` otherwise, or `secret`, which
+/// leaves nothing behind in memory.
 public enum TierOptionValue: Sendable, Hashable {
   case number(Int64)
   case text(String)
+  case secret(SecretText)
 }

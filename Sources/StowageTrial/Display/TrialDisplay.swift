@@ -79,18 +79,7 @@ public final class TrialDisplay: Sendable {
     }
   }
 
-  private func put(_ text: String) {
-    var text = text
-    text.withUTF8 { bytes in
-      var done = 0
-      while done < bytes.count {
-        let written = write(descriptor, bytes.baseAddress! + done, bytes.count - done)
-        if written < 0, errno == EINTR { continue }
-        if written <= 0 { return }
-        done += written
-      }
-    }
-  }
+  private func put(_ text: String) { writeAll(text, to: descriptor) }
 }
 
 /// Decides when a trial without a terminal gets another line, and writes it.

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /// A number of bytes for people, such as "64.0 MiB".
-struct SizeLabel: CustomStringConvertible {
+public struct SizeLabel: CustomStringConvertible {
   let bytes: Int
-  init(_ bytes: Int) { self.bytes = bytes }
+  public init(_ bytes: Int) { self.bytes = bytes }
 
-  var description: String {
+  public var description: String {
     var value = Double(bytes)
     var unit = 0
     let units = ["B", "KiB", "MiB", "GiB", "TiB"]
@@ -18,7 +18,7 @@ struct SizeLabel: CustomStringConvertible {
 }
 
 /// A whole number with its digits in groups of three, such as "65,536".
-func grouped(_ value: Int) -> String {
+public func grouped(_ value: Int) -> String {
   let digits = String(value.magnitude)
   var text = value < 0 ? "-" : ""
   for (place, digit) in digits.enumerated() {
@@ -29,7 +29,7 @@ func grouped(_ value: Int) -> String {
 }
 
 /// A number with a fixed count of decimal places (0 to 3).
-func decimal(_ value: Double, _ places: Int) -> String {
+public func decimal(_ value: Double, _ places: Int) -> String {
   guard value.isFinite else { return "-" }
   let scale = [1, 10, 100, 1000][places]
   let scaled = Int((value * Double(scale)).rounded())

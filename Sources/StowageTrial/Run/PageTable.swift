@@ -68,6 +68,14 @@ final class PageTable {
     set(.stored, of: page)
   }
 
+  /// Notes what an earlier process put: a page that is stored.
+  func restore(_ page: Int, handle: UInt64, hash: (UInt64, UInt64)) {
+    (hashes[2 * page], hashes[2 * page + 1]) = hash
+    noteStored(page, handle: handle)
+  }
+
+  func hash(_ page: Int) -> (UInt64, UInt64) { (hashes[2 * page], hashes[2 * page + 1]) }
+
   /// Whether these are the bytes that were put.
   func isSame(_ bytes: UnsafeRawBufferPointer, as page: Int) -> Bool {
     withUnsafeTemporaryAllocation(of: UInt64.self, capacity: 2) { hash in

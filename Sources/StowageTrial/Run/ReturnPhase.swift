@@ -9,10 +9,17 @@ final class ReturnPhase {
   private static let pauseBetweenAttempts: useconds_t = 200_000
   private static let namedFailures = 20
 
-  private let plan: TrialPlan
+  /// What a dropped page's file gives now.
+  enum Reread {
+    case absent
+    case bytes(UnsafeRawBufferPointer, isUnchanged: Bool)
+  }
+
+  private let seed: UInt64
+  private let describe: (Int) -> String
+  private let readAgain: (Int) -> Reread
   private let destructorPatience: Duration
   private let table: PageTable
-  private let reader: PageReader
   private let order: UnsafeMutableBufferPointer<UInt32>
   private let buffer: UnsafeMutableRawBufferPointer
 
@@ -27,17 +34,35 @@ final class ReturnPhase {
   private(set) var failures: [String] = []
 
   /// Takes its memory; made before the store is opened.
-  /// - Parameter destructorPatience: a drop's destructor is called by an engine thread, after the handle
-  ///   has died; it is waited for so long.
-  init(plan: TrialPlan, reader: PageReader, destructorPatience: Duration = .seconds(5)) {
-    self.plan = plan
+  /// - Parameters:
+  ///   - describe: names a page for people.
+  ///   - readAgain: reads a page that was dropped from where it came.
+  ///   - destructorPatience: a drop's destructor is called by an engine thread, after the handle has died; it is waited
+  ///     for so long.
+  init(
+    table: PageTable, pageSize: Int, seed: UInt64, describe: @escaping (Int) -> String,
+    readAgain: @escaping (Int) -> Reread, destructorPatience: Duration
+  ) {
+    self.table = table
+    self.seed = seed
+    self.describe = describe
+    self.readAgain = readAgain
     self.destructorPatience = destructorPatience
-    table = plan.table
-    self.reader = reader
     order = .allocate(capacity: table.count)
     order.initialize(repeating: 0)
-    buffer = .allocate(byteCount: plan.input.pageSize, alignment: 4096)
+    buffer = .allocate(byteCount: pageSize, alignment: 4096)
     buffer.initializeMemory(as: UInt8.self, repeating: 0)
+  }
+
+  /// Of the pages of a plan.
+  convenience init(plan: TrialPlan, reader: PageReader, destructorPatience: Duration = .seconds(5)) {
+    self.init(
+      table: plan.table, pageSize: plan.input.pageSize, seed: plan.input.seed, describe: plan.describe,
+      readAgain: { page in
+        guard let bytes = reader.read(one: page) else { return .absent }
+        let source = plan.sources[plan.table.reference(page).source] as? FilePages
+        return .bytes(bytes, isUnchanged: source?.isUnchanged ?? true)
+      }, destructorPatience: destructorPatience)
   }
 
   deinit {
@@ -51,7 +76,7 @@ final class ReturnPhase {
       order[count] = UInt32(page)
       count += 1
     }
-    var generator = SeededRandom(seed: plan.input.seed)
+    var generator = SeededRandom(seed: seed)
     var chosen = UnsafeMutableBufferPointer(rebasing: order[..<count])
     chosen.shuffle(using: &generator)
     for i in 0..<count {
@@ -122,13 +147,12 @@ final class ReturnPhase {
     }
     discarded += 1
     table.set(.dropped, of: page)
-    guard let bytes = reader.read(one: page) else {
+    guard case .bytes(let bytes, let isUnchanged) = readAgain(page) else {
       filesChanged += 1
       return
     }
     if table.isSame(bytes, as: page) { return }
-    let source = plan.sources[table.reference(page).source] as? FilePages
-    if source?.isUnchanged ?? true {
+    if isUnchanged {
       mismatches += 1
       fail(page, "was dropped, and its file gives other bytes now")
     } else {
@@ -158,6 +182,6 @@ final class ReturnPhase {
   }
 
   private func fail(_ page: Int, _ what: String) {
-    if failures.count < Self.namedFailures { failures.append("\(plan.describe(page)): \(what)") }
+    if failures.count < Self.namedFailures { failures.append("\(describe(page)): \(what)") }
   }
 }

@@ -9,6 +9,7 @@ public final class SwapPlace {
   /// What the user should know of the choice; empty when there is nothing.
   public let note: String
   private let folder: String?
+  private var isKept = false
 
   private init(path: String, bytes: Int, note: String, folder: String?) {
     self.path = path
@@ -34,6 +35,23 @@ public final class SwapPlace {
     }
     return SwapPlace(path: path, bytes: bytes, note: "", folder: nil)
   }
+
+  /// A file for a session, which stays when there is one: see `keep`.
+  public static func session(_ path: String, bytes: Int) throws(TrialError) -> SwapPlace {
+    try checkSession(path)
+    return SwapPlace(path: path, bytes: bytes, note: "", folder: nil)
+  }
+
+  /// - Throws: when there is a file with contents.
+  public static func checkSession(_ path: String) throws(TrialError) {
+    var status = stat()
+    guard lstat(path, &status) == 0, status.st_mode & S_IFMT != S_IFREG || status.st_size != 0 else { return }
+    throw .input(
+      "\(path) exists, and a trial overwrites nothing: name another file; 'stowage session erase' ends a session")
+  }
+
+  /// The file is not removed at the end: a session is in it.
+  public func keep() { isKept = true }
 
   /// A new folder on a disk that has room: below TMPDIR, /var/tmp, /tmp or the current folder.
   /// - Parameter isExact: take no less than `bytes`.
@@ -83,7 +101,9 @@ public final class SwapPlace {
     if folder != nil { remove() }
   }
 
-  private func remove() {
+  /// Takes away what the trial brought, unless it is to be kept.
+  public func remove() {
+    guard !isKept else { return }
     unlink(path)
     if let folder { rmdir(folder) }
   }

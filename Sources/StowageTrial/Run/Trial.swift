@@ -16,11 +16,16 @@ public struct Trial {
   private let plan: TrialPlan
   private let settings: TrialSettings
   private let progress: TrialProgress
+  /// Their memory is taken before the store is opened.
+  private let reader: PageReader
+  private let records: [PhaseRecord]
 
   public init(plan: TrialPlan, settings: TrialSettings, progress: TrialProgress) {
     self.plan = plan
     self.settings = settings
     self.progress = progress
+    reader = PageReader(sources: plan.sources, table: plan.table, pageSize: plan.input.pageSize)
+    records = PhaseRecord.Name.allCases.map(PhaseRecord.init)
   }
 
   /// Runs the whole trial.
@@ -28,9 +33,79 @@ public struct Trial {
   /// - Throws: `StoreError` for what the store refuses, `TrialError` when the trial was interrupted. A
   ///   page that comes back wrong is not an error here: it is in the report.
   public func run(opened: () -> Void = {}) throws -> TrialReport {
-    let reader = PageReader(sources: plan.sources, table: plan.table, pageSize: plan.input.pageSize)
     let giveBack = ReturnPhase(plan: plan, reader: reader)
-    let records = PhaseRecord.Name.allCases.map(PhaseRecord.init)
+    return try withStore { store, sampler, start in
+      opened()
+      progress.begin(store: store, total: 2 * (plan.persistentTarget + plan.discardableCount))
+      defer { progress.end() }
+      let run = PhaseRunner(store: store, sampler: sampler, progress: progress)
+      let (feeder, cohort) = try putAll(store, run)
+      let fullest = store.statistics()
+      plan.releaseInput()
+      try run(records[3]) { try giveBack.run(store, $0, progress) }
+      let emptied = store.statistics()
+      progress.end()
+      store.close()
+      sampler.stop()
+      giveBack.checkDestructors()
+      return TrialReport(
+        TrialOutcome(
+          plan: plan, settings: settings, storeWarnings: store.warnings, feeder: feeder,
+          giveBack: giveBack, records: records, cohort: cohort, fullest: fullest, emptied: emptied,
+          peakBytes: sampler.peakBytes, nanoseconds: monotonicNanoseconds() - start))
+    }
+  }
+
+  /// Puts everything, then suspends the store instead of taking everything back.
+  /// - Parameters:
+  ///   - run: the number that tells this trial's pages from another's; among the session's attributes too.
+  ///   - suspending: called when all is put and the suspend begins, with what tells how far it is: bytes written, of
+  ///     about how many.
+  ///   - stopped: ends the process, which was asked to stop in the middle of the suspend; gets whether a checkpoint
+  ///     with all pages was completed before.
+  /// - Throws: as `run`, before anything is put when the chain cannot be suspended.
+  public func suspend(
+    run number: UInt64, suspending: (@escaping @Sendable () -> WorkSample) -> Void,
+    stopped: (_ isKept: Bool, TrialError) -> Never
+  ) throws -> SuspendReport {
+    try withStore { store, sampler, start in
+      // An empty checkpoint: what cannot be kept is told before the work, not after it.
+      let empty = try store.checkpoint().sequence
+      progress.begin(store: store, total: plan.persistentTarget + plan.discardableCount)
+      defer { progress.end() }
+      let run = PhaseRunner(store: store, sampler: sampler, progress: progress)
+      let (feeder, _) = try putAll(store, run)
+      let list = PageList(pageSize: plan.input.pageSize, run: number)
+      let listPages = try list.put(plan.table, into: store)
+      plan.releaseInput()
+      let fullest = store.statistics()
+      progress.end()
+      suspending(Self.suspendSample(of: store, from: fullest))
+      let suspended = monotonicNanoseconds()
+      let checkpoint = try Suspension.run(store) { completed, cause in stopped(completed > empty, cause) }
+      let seconds = Double(monotonicNanoseconds() - suspended) / 1e9
+      return SuspendReport(
+        plan: plan, feeder: feeder, listPages: listPages, fullest: fullest, checkpoint: checkpoint, seconds: seconds,
+        total: Double(monotonicNanoseconds() - start) / 1e9, warnings: store.warnings)
+    }
+  }
+
+  /// How far a suspend is: what came to the disk, of what was in RAM.
+  private static func suspendSample(
+    of store: Store, from before: StoreStatistics
+  ) -> @Sendable () -> WorkSample {
+    let total = before.levels.reduce(0) { $0 + $1.chunkBytes }
+    let onDisk = before.levels.reduce(0) { $0 + $1.diskBytes }
+    return {
+      let now = store.statistics().levels.reduce(0) { $0 + $1.diskBytes }
+      return WorkSample(done: min(total, max(0, now - onDisk)), total: total)
+    }
+  }
+
+  /// Opens the store, with what it uses being sampled, and closes it after `body`.
+  private func withStore<Result>(
+    _ body: (Store, MemorySampler, _ start: UInt64) throws -> Result
+  ) throws -> Result {
     let drops = plan.table.drops
     guard let sampler = MemorySampler() else {
       throw TrialError.input("/proc is not mounted: the trial cannot see what memory it uses")
@@ -47,12 +122,12 @@ public struct Trial {
     if let backing { sampler.watch(backing.descriptor) }
     defer { withExtendedLifetime(backing) { sampler.stop() } }
     defer { store.close() }
-    opened()
-    progress.begin(store: store, total: 2 * (plan.persistentTarget + plan.discardableCount))
-    defer { progress.end() }
+    return try body(store, sampler, start)
+  }
 
+  /// The three phases that put.
+  private func putAll(_ store: Store, _ run: PhaseRunner) throws -> (PageFeeder, (pages: Int, costs: [LevelCost?])) {
     let feeder = PageFeeder(plan: plan, reader: reader, store: store, progress: progress)
-    let run = PhaseRunner(store: store, sampler: sampler, progress: progress)
     let cohort = try run(records[0]) { record in
       try CohortPhase(
         store: store, settings: settings, feeder: feeder, progress: progress,
@@ -63,19 +138,7 @@ public struct Trial {
     try run(records[2]) { record in
       try feeder.feed(until: plan.persistentTarget, batches: reader.capacity, record) {}
     }
-    let fullest = store.statistics()
-    plan.releaseInput()
-    try run(records[3]) { try giveBack.run(store, $0, progress) }
-    let emptied = store.statistics()
-    progress.end()
-    store.close()
-    sampler.stop()
-    giveBack.checkDestructors()
-    return TrialReport(
-      TrialOutcome(
-        plan: plan, settings: settings, storeWarnings: store.warnings, feeder: feeder,
-        giveBack: giveBack, records: records, cohort: cohort, fullest: fullest, emptied: emptied,
-        peakBytes: sampler.peakBytes, nanoseconds: monotonicNanoseconds() - start))
+    return (feeder, cohort)
   }
 
   /// Lets demotion follow after every few pages, so that each level fills in its turn.
