@@ -7,6 +7,8 @@ package final class HelperProcess {
   package private(set) var answer: HelperAnswer
   private var child: stowage_child
   private var errorText: [UInt8] = []
+  /// In the environment of the helper, and so of whatever is started there: by it they are found.
+  private let mark: String
   package let startedAt = ContinuousClock.now
   /// When the helper said that it is up; nil: not yet.
   package private(set) var greetedAt: ContinuousClock.Instant?
@@ -19,7 +21,7 @@ package final class HelperProcess {
   /// - Parameters:
   ///   - program: the executable, such as /proc/self/exe.
   ///   - argument: the first, which makes it a helper; the parent's process id and the token follow by themselves.
-  ///   - environment: on top of this process's, such as "NAME=value".
+  ///   - environment: such as "NAME=value", instead of what this process has under these names.
   package init(
     program: String, kind: String, argument: String, _ arguments: [String], environment: [String] = []
   ) throws(PluginError) {
@@ -27,8 +29,10 @@ package final class HelperProcess {
     let token = String(random.next(), radix: 36)
     answer = HelperAnswer(kind: kind, token: token)
     child = stowage_child(pid: -1, result: -1, errors: -1)
+    mark = "STOWAGE_HELPER=\(token)"
+    let own = environment + [mark, "SWIFT_BACKTRACE=enable=no"]
     let error = Self.withCStrings(["stowage", argument, String(getpid()), token] + arguments) { arguments in
-      Self.withCStrings(Self.environment() + environment) { stowage_spawn(program, arguments, $0, &child) }
+      Self.withCStrings(Self.environment(without: own) + own) { stowage_spawn(program, arguments, $0, &child) }
     }
     guard error == 0 else { throw .helper("cannot start the helper \(program): \(errnoText(error))") }
   }
@@ -55,8 +59,15 @@ package final class HelperProcess {
   /// It has ended, and is still to be reaped.
   package var hasEnded: Bool { stowage_child_ended(child.pid) != 0 }
 
-  /// Ends the process and its group, whatever it does; its wait status.
-  @discardableResult package func kill() -> Int32 { stowage_child_reap(child.pid) }
+  /// Ends the process, its group, and what left the group; its wait status.
+  @discardableResult package func kill() -> Int32 {
+    let status = stowage_child_reap(child.pid)
+    stowage_end_marked(mark)
+    return status
+  }
+
+  /// The memory that is its own and present, in bytes; 0 when that cannot be told.
+  package var ownMemoryBytes: Int { Int(stowage_own_memory(child.pid)) }
 
   /// The first line that the plug-in, or the runtime on its behalf, complained with.
   package var said: String {
@@ -108,16 +119,19 @@ package final class HelperProcess {
     return true
   }
 
-  /// As this process has it, without the Swift runtime's backtraces: they take longer than the probe.
-  private static func environment() -> [String] {
+  /// As this process has it, but for names that get another value: of two entries of a name the first one counts.
+  /// (The Swift runtime's backtraces are among them, as they take longer than the probe.)
+  private static func environment(without others: [String]) -> [String] {
+    func name(_ line: String) -> Substring { line.prefix { $0 != "=" } }
+    let taken = Set(others.map(name))
     var list: [String] = []
     var entry = environ
     while let text = entry.pointee {
       let line = String(cString: text)
-      if !line.hasPrefix("SWIFT_BACKTRACE=") { list.append(line) }
+      if !taken.contains(name(line)) { list.append(line) }
       entry += 1
     }
-    return list + ["SWIFT_BACKTRACE=enable=no"]
+    return list
   }
 
   private static func withCStrings<Result>(

@@ -25,10 +25,10 @@ public enum PluginError: Error, Sendable, Hashable, CustomStringConvertible {
       "no plug-in named '\(name)'" + NearNames.question(near)
         + "; searched \(searched.isEmpty ? "no folder" : searched.joined(separator: ", "))"
     case .unusable(let name, let file, let status, let reason):
-      "plug-in '\(name)' is \(status.rawValue): \(file): \(reason)"
+      "plug-in '\(name)' \(status.verdict(reason)): \(file): \(reason)"
     case .output(let file, let reason): "\(file) cannot be written: \(reason)"
     case .helper(let reason): "cannot probe plug-ins: \(reason)"
-    case .interrupted(let signal): "stopped by signal \(signal); nothing is left behind"
+    case .interrupted(let signal): "stopped by signal \(signal); helpers have ended, temporary files are gone"
     }
   }
 }

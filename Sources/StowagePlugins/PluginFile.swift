@@ -59,7 +59,7 @@ struct PluginFile: ~Copyable {
     var status = stat()
     guard fstat(descriptor, &status) == 0 else { throw .refused(file: file, reason: errnoText(errno)) }
     guard status.st_mode & S_IFMT == S_IFREG else {
-      throw .refused(file: file, reason: "it is no regular file but \(kind(status))")
+      throw .refused(file: file, reason: "it is no regular file but \(FileKind.words(status))")
     }
     guard status.st_size > 0 else { throw .refused(file: file, reason: "the file is empty") }
     guard status.st_size <= bytesMax else {
@@ -68,15 +68,6 @@ struct PluginFile: ~Copyable {
         reason: "it is \(SizeText.format(Int64(status.st_size))) long, at most \(SizeText.format(Int64(bytesMax))) are loaded")
     }
     return status
-  }
-
-  private static func kind(_ status: stat) -> String {
-    switch status.st_mode & S_IFMT {
-    case S_IFDIR: "a folder"
-    case S_IFIFO: "a named pipe"
-    case S_IFSOCK: "a socket"
-    default: "a device"
-    }
   }
 
   /// Read and not mapped: a mapped file that somebody shortens would end this process.

@@ -11,6 +11,12 @@ public enum PluginStatus: String, Sendable, Hashable, CaseIterable {
   case refused
   /// It crashed, hung, exited or did other harm while it was loaded.
   case crashed
+
+  /// What follows a plug-in's name in a sentence: "is refused", "hung".
+  func verdict(_ reason: String) -> String {
+    guard self == .crashed else { return "is \(rawValue)" }
+    return reason.hasPrefix("it hung") ? "hung" : "crashed"
+  }
 }
 
 /// What is known of one plug-in file.

@@ -22,25 +22,28 @@ public struct Check: Sendable {
   public let scope: CheckScope
   /// Checks that must not have failed: without them this one would fail for the same reason, and is not run.
   public let needs: [String]
+  /// Checks that may have failed but must have come to an end: this one makes the same calls.
+  public let survivors: [String]
   /// The lowest level (1 to 10) at which it runs.
   public let level: Int
   /// At level 5, for the whole check in its process; longer at higher levels.
   public let timeLimit: Duration
   /// A failure is only a warning.
   public let isWarning: Bool
-  /// Opens a store, which reserves more address space than a check's process may have otherwise.
+  /// Opens a store, which reserves more memory than a check's process may have otherwise.
   let opensStore: Bool
   let body: @Sendable (CheckRun) throws -> Void
 
   init(
-    _ id: String, _ group: CheckGroup, scope: CheckScope = .every, needs: [String] = [], level: Int = 1,
-    timeLimit: Duration = .seconds(30), isWarning: Bool = false, opensStore: Bool = false, proves: String,
-    advice: String, _ body: @escaping @Sendable (CheckRun) throws -> Void
+    _ id: String, _ group: CheckGroup, scope: CheckScope = .every, needs: [String] = [],
+    survivors: [String] = [], level: Int = 1, timeLimit: Duration = .seconds(30), isWarning: Bool = false,
+    opensStore: Bool = false, proves: String, advice: String, _ body: @escaping @Sendable (CheckRun) throws -> Void
   ) {
     self.id = id
     self.group = group
     self.scope = scope
     self.needs = needs
+    self.survivors = survivors
     self.level = level
     self.timeLimit = timeLimit
     self.isWarning = isWarning
@@ -66,4 +69,7 @@ public enum CheckList {
     + BackingChecks.all + ThreadChecks.all + HostChecks.all + OptionChecks.all + LeakChecks.all
 
   public static func check(_ id: String) -> Check? { all.first { $0.id == id } }
+
+  /// What a check's process can be asked for.
+  static func order(_ id: String) -> Check? { id == GivenOptions.question.id ? GivenOptions.question : check(id) }
 }

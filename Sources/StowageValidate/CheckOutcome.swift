@@ -28,10 +28,13 @@ public struct CheckResult: Sendable, Codable {
   public var seed: UInt64
   /// The check because of which it was not run; nil when it was, or for another reason.
   public var blockedBy: String?
+  /// What came of it at first, when it was run once more because it had been too slow; else nil.
+  public var firstRun: String?
 
   enum CodingKeys: String, CodingKey {
     case id, group, outcome, message, evidence, seed
     case blockedBy = "blocked_by"
+    case firstRun = "first_run"
     case durationMilliseconds = "duration_ms"
     case lastCall = "last_call"
   }
@@ -40,6 +43,8 @@ public struct CheckResult: Sendable, Codable {
 /// What a check's body throws to end it. `CheckRun` makes them.
 enum CheckEnd: Error {
   case failed(String)
+  /// Failed, by a limit of time.
+  case late(String)
   case notRun(String)
   case notApplicable(String)
 }
@@ -49,4 +54,6 @@ struct CheckAnswer: Codable {
   var outcome: CheckOutcome
   var message: String
   var evidence: Int
+  /// It failed by a limit of time, so that a busy machine may be to blame.
+  var isLate = false
 }

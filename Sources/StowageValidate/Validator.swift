@@ -16,14 +16,25 @@ public struct FileValidation: Sendable {
   /// In the order of the list of checks.
   public var results: [CheckResult] = []
 
+  /// All that was asked for is for other tiers.
+  public var isForOthers: Bool { !results.isEmpty && results.allSatisfy { $0.outcome == .notApplicable } }
+
   /// How many checks ended so.
   public func count(_ outcome: CheckOutcome) -> Int { results.count { $0.outcome == outcome } }
 
-  /// As an exit status: 0 passed, 1 a check failed, 3 it crashed or hung. A file of which nothing passed has failed.
+  /// As an exit status: 0 passed, 1 a check failed, 2 nothing applied, 3 it crashed or hung. A file of which nothing
+  /// passed has failed.
   public var status: Int32 {
+    if isForOthers { return 2 }
     if results.contains(where: { $0.outcome == .crashed || $0.outcome == .hung }) { return 3 }
     if results.contains(where: { $0.outcome == .failed }) { return 1 }
     return results.contains { $0.outcome == .passed || $0.outcome == .warning } ? 0 : 1
+  }
+
+  /// The exit status for several files: the worst; where something applied, the others do not matter.
+  public static func status(of validations: [FileValidation]) -> Int32 {
+    let applied = validations.filter { !$0.isForOthers }
+    return applied.map(\.status).max() ?? 2
   }
 }
 
@@ -43,9 +54,10 @@ public struct Validator: Sendable {
   public var parallel = max(1, min(8, sysconf(Int32(_SC_NPROCESSORS_ONLN))))
   /// Asked again and again while checks run: the signal that is to end the run; nil: none.
   public var interruption: @Sendable () -> Int32? = { nil }
-  /// The most data memory of a check's process, in bytes.
+  /// The most memory of a check's process, in bytes: of data that it may have at all, and where a check opens a store,
+  /// which reserves much that it never uses, of what is present.
   public var memoryBytes = 2 << 30
-  private let helper: String
+  let helper: String
 
   /// - Parameter helper: an executable whose main function calls `CheckHelper.runIfAsked`; nil: this process's own.
   public init(seed: UInt64, helper: String? = nil) {
@@ -72,7 +84,8 @@ public struct Validator: Sendable {
     var ids = Set(checks)
     var needed = checks
     while let id = needed.popLast() {
-      for other in CheckList.check(id)?.needs ?? [] where ids.insert(other).inserted { needed.append(other) }
+      let others = CheckList.check(id).map { $0.needs + $0.survivors } ?? []
+      for other in others where ids.insert(other).inserted { needed.append(other) }
     }
     return CheckList.all.filter { ids.contains($0.id) }
   }
@@ -85,7 +98,10 @@ private struct ValidationRun {
   let helper: String
   private var results: [String: CheckResult] = [:]
   private var running: [CheckProcess] = []
-  private var folders: [String] = []
+  /// To be run once more, with nothing beside them, and what came of them at first.
+  private var slow: [(check: Check, first: CheckResult)] = []
+  /// The one of them that is under way: what came of it at first.
+  private var repeated: CheckResult?
   private let sanitizer: SanitizerRuntime?
   private var scopeKnown: [CheckScope: Bool] = [:]
 
@@ -97,21 +113,30 @@ private struct ValidationRun {
   }
 
   mutating func end() {
-    for process in running { process.process.kill() }
-    for folder in folders {
-      UserFile.removeThose(of: folder, validator.options)
-      try? FileManager.default.removeItem(atPath: folder)
+    for process in running {
+      process.process.kill()
+      remove(process.order.folder)
     }
+  }
+
+  /// What a check made can be large: it is gone before the next one begins.
+  private func remove(_ folder: String) {
+    UserFile.removeThose(of: folder, validator.options)
+    try? FileManager.default.removeItem(atPath: folder)
   }
 
   mutating func all(_ report: (CheckResult) -> Void) throws(PluginError) -> [CheckResult] {
     var waiting = validator.wanted
     let wanted = waiting
     let parallel = UserFile.mustTakeTurns(validator.options) ? 1 : validator.parallel
-    while !waiting.isEmpty || !running.isEmpty {
-      while running.count < parallel, let index = waiting.firstIndex(where: isReady) {
+    while !waiting.isEmpty || !running.isEmpty || !slow.isEmpty {
+      if running.isEmpty, let next = slow.popLast() {
+        repeated = next.first
+        start(next.check, report)
+      }
+      while slow.isEmpty, repeated == nil, running.count < parallel, let index = waiting.firstIndex(where: isReady) {
         let check = waiting.remove(at: index)
-        if let missing = check.needs.first(where: { !isGood(results[$0], for: check) }) {
+        if let missing = missing(for: check) {
           keep(left(check, out: missing), report)
         } else if let objection = sanitizer?.objection(to: check) {
           keep(result(check, .notRun, objection), report)
@@ -132,7 +157,15 @@ private struct ValidationRun {
     validator.checks.contains(check.id) || results[check.id]?.outcome.isBad == true
   }
 
-  private func isReady(_ check: Check) -> Bool { check.needs.allSatisfy { results[$0] != nil } }
+  private func isReady(_ check: Check) -> Bool { (check.needs + check.survivors).allSatisfy { results[$0] != nil } }
+
+  /// What it needs and has not.
+  private func missing(for check: Check) -> String? {
+    check.needs.first { !isGood(results[$0], for: check) }
+      ?? check.survivors.first { id in
+        [.crashed, .hung, .notRun].contains(results[id]?.outcome ?? .notRun)
+      }
+  }
 
   /// Whether what a check needs is there. What is for other tiers cannot stand in the way of another group's checks,
   /// nor what is for other kinds of options: each check of options finds out itself whether there are any of its own.
@@ -172,7 +205,7 @@ private struct ValidationRun {
   private mutating func start(_ check: Check, _ report: (CheckResult) -> Void) {
     do throws(PluginError) { running.append(try process(for: check)) } catch {
       let reason = if case .helper(let reason) = error { reason } else { "\(error)" }
-      keep(result(check, .crashed, reason), report)
+      keep(second(result(check, .crashed, reason)), report)
     }
   }
 
@@ -180,12 +213,15 @@ private struct ValidationRun {
     guard let folder = FilePaths.temporaryFolder() else {
       throw .helper("no temporary folder can be made: \(errnoText(errno))")
     }
-    folders.append(folder)
     let order = CheckOrder(
       file: file, check: check.id, level: validator.level, seed: validator.seed, options: validator.options,
       folder: folder, pages: validator.pages)
-    let memoryBytes = check.opensStore ? 0 : validator.memoryBytes
-    return try CheckProcess(check, order, helper: helper, memoryBytes: memoryBytes, sanitizer)
+    do {
+      return try CheckProcess(check, order, helper: helper, memoryBytes: validator.memoryBytes, sanitizer)
+    } catch {
+      remove(folder)
+      throw error
+    }
   }
 
   private mutating func collect(_ report: (CheckResult) -> Void) {
@@ -195,9 +231,24 @@ private struct ValidationRun {
         left.append(process)
         continue
       }
-      keep(result, report)
+      remove(process.order.folder)
+      // How long something takes is also the machine's doing: what was late gets a second chance, without others.
+      if process.isLate, repeated == nil {
+        slow.append((process.check, result))
+      } else {
+        keep(second(result), report)
+      }
     }
     running = left
+  }
+
+  /// The result of a check that was run once more, which says so; any other as it is.
+  private mutating func second(_ result: CheckResult) -> CheckResult {
+    guard let first = repeated else { return result }
+    repeated = nil
+    var result = result
+    result.firstRun = "\(first.outcome.rawValue): \(first.message)"
+    return result
   }
 
   private mutating func keep(_ result: CheckResult, _ report: (CheckResult) -> Void) {

@@ -14,7 +14,8 @@ struct PluginsBenchCommand: ParsableCommand {
       slot), then decoded (or read) in another order and compared; with one thread, and with as many as there are \
       processors. Pages of one repeated word are left out, as a store encodes none of them.
 
-      Ends with 1 if a plug-in could not be measured, and with 130 after Ctrl-C.
+      Ends with 1 if a plug-in could not be measured, 2 if nothing was found or an option is wrong, and with 130 \
+      after Ctrl-C.
       """)
 
   @Argument(
@@ -65,6 +66,12 @@ struct PluginsBenchCommand: ParsableCommand {
   func run() throws {
     let files = try ValidationTargets(plugins, finder: search.finder).files
     let given = try options(of: Set(files.map(Self.name)))
+    try PagesOption.check(pages)
+    for file in files {
+      let own = given[Self.name(of: file)] ?? [:]
+      guard let objection = try GivenOptions.objection(to: own, of: [file]) else { continue }
+      throw ValidationError("--set for \(DisplayText.plain(file)): \(objection)")
+    }
     Interruption.install()
     let cores = max(1, ProcessInfo.processInfo.activeProcessorCount)
     var results: [BenchResult] = []

@@ -11,11 +11,12 @@ struct PluginsValidateCommand: ParsableCommand {
     commandName: "validate", abstract: "Check that plug-ins keep to the rules of the binary interface.",
     discussion: """
       Each check runs in a process of its own, with a time and a memory limit, so that a plug-in that crashes, hangs \
-      or ends its process fails that check and no other. 'stowage plugins checks' lists the checks.
+      or ends its process fails that check and no other. One that took too long is run once more, alone, before it \
+      counts. 'stowage plugins checks' lists the checks.
 
-      Ends with 0 if all passed, 1 if a check failed, 2 if nothing was found or an option is wrong, 3 if a plug-in \
-      crashed or hung. Stopped by a signal it ends its helpers, removes its temporary files and ends with 128 and the \
-      signal's number: 130 after Ctrl-C.
+      Ends with 0 if all passed, 1 if a check failed, 2 if nothing was found, an option is wrong or no check that was \
+      asked for is for such a plug-in, 3 if a plug-in crashed or hung. Stopped by a signal it ends its helpers, \
+      removes its temporary files and ends with 128 and the signal's number: 130 after Ctrl-C.
       """)
 
   @Argument(
@@ -78,28 +79,37 @@ struct PluginsValidateCommand: ParsableCommand {
     if inProcess, check.count != 1 || plugins.count != 1 {
       throw ValidationError("--in-process needs exactly one --check and one file")
     }
+    if inProcess, json || junit != nil {
+      throw ValidationError("--in-process is for debuggers: it cannot be had with \(json ? "--json" : "--junit")")
+    }
     _ = try options()
   }
 
   func run() throws {
     let seed = seed ?? UInt64.random(in: 1...999_999_999)
     let files = try ValidationTargets(plugins, finder: where_.finder).files
+    try PagesOption.check(pages)
+    if let objection = try GivenOptions.objection(to: try options(), of: files) {
+      throw ValidationError("--set: \(objection)")
+    }
     if inProcess {
       guard files.count == 1 else {
         throw ValidationError("--in-process needs exactly one file; \(files.count) are named")
       }
       return try runHere(files[0], seed: seed)
     }
-    let report = ValidationReport(isJSON: json, isVerbose: verbose)
+    let results = try junit.map { try ResultFile($0) }
+    let report = ValidationReport(isJSON: json, isVerbose: verbose, asked: check)
     let validations: [FileValidation]
     do { validations = try validate(files, seed: seed, report) } catch PluginError.interrupted(let signal) {
       report.clear()
+      results?.abandon()
       Terminal.complain("\(PluginError.interrupted(signal: signal))")
       throw ExitCode(128 + signal)
     }
     if json { print(ValidationJSON.everything(validations).rendered()) }
-    if let junit { try writeJUnit(validations, to: junit) }
-    let status = validations.map(\.status).max() ?? 2
+    try results?.write(JUnit.document(validations))
+    let status = FileValidation.status(of: validations)
     if status != 0 { throw ExitCode(status) }
   }
 
@@ -129,6 +139,7 @@ struct PluginsValidateCommand: ParsableCommand {
     guard let result = CheckHelper.runHere(order) else { return }
     let message = DisplayText.plain(result.message)
     print("\(result.id): \(result.outcome.rawValue)" + (message.isEmpty ? "" : ": \(message)"))
+    if result.outcome == .notApplicable { throw ExitCode(2) }
     // No evidence is no pass.
     if result.outcome != .passed, result.outcome != .warning { throw ExitCode(1) }
   }
@@ -138,13 +149,14 @@ struct PluginsValidateCommand: ParsableCommand {
     for given in try set.map({ try OptionAssignment($0, named: nil) }) { options[given.key] = given.value }
     return options
   }
+}
 
-  private func writeJUnit(_ validations: [FileValidation], to file: String) throws {
-    do {
-      try Data(JUnit.document(validations).utf8).write(to: URL(fileURLWithPath: file))
-    } catch {
-      throw PluginError.output(file: file, reason: error.localizedDescription)
-    }
+/// The file that pages are to come from.
+enum PagesOption {
+  /// - Throws: when a file was named that holds no page: nothing is to be tried with others in their place.
+  static func check(_ file: String?) throws {
+    guard let file, let objection = PagesFile.objection(file) else { return }
+    throw ValidationError("--pages \(DisplayText.plain(file)): \(objection)")
   }
 }
 
@@ -160,7 +172,7 @@ struct ValidationTargets {
         try addFolder(argument)
       } else if argument.contains("/") || argument.hasSuffix(".tier.so") {
         guard FileManager.default.fileExists(atPath: argument) else {
-          throw ValidationError("\(DisplayText.plain(argument)): there is no such file")
+          throw ValidationError("\(DisplayText.plain(argument)): \(FileKind.absence(of: argument))")
         }
         files.append(FilePaths.absolute(argument))
       } else {

@@ -110,6 +110,9 @@ struct TrialCommand: ParsableCommand {
     Interruption.install()
     do {
       guard try perform() else { throw ExitCode(1) }
+    } catch StoreError.configuration(let reason) where reason.hasPrefix("a memory limit of ") {
+      // The store knows of limits, and nothing of options.
+      throw StoreError.configuration(reason + "; --memory sets it, or 'memory' in the configuration")
     } catch TrialError.interrupted(let signal) {
       Terminal.complain("\(TrialError.interrupted(signal: signal))")
       throw ExitCode(128 + signal)

@@ -8,10 +8,13 @@ internal import StowageValidate
 struct ValidationReport {
   let isJSON: Bool
   let isVerbose: Bool
+  /// Checks that were asked for by name: that one of them is not for a tier is an answer.
+  let asked: [String]
   private let colour = Terminal.usesColour()
   private let width = Terminal.width()
 
-  init(isJSON: Bool, isVerbose: Bool) {
+  init(isJSON: Bool, isVerbose: Bool, asked: [String] = []) {
+    self.asked = asked
     self.isJSON = isJSON
     self.isVerbose = isVerbose
   }
@@ -33,7 +36,7 @@ struct ValidationReport {
   func end(_ validation: FileValidation) {
     clear()
     guard !isJSON else { return }
-    for result in validation.results where isVerbose ? result.outcome != .notApplicable : isListed(result) {
+    for result in validation.results where isListed(result) || (isVerbose && result.outcome != .notApplicable) {
       list(result, validation)
     }
     if !isVerbose {
@@ -46,7 +49,12 @@ struct ValidationReport {
 
   /// What another check stood in the way of is summed up.
   private func isListed(_ result: CheckResult) -> Bool {
-    result.outcome.isBad || result.outcome == .warning || (result.outcome == .notRun && result.blockedBy == nil)
+    switch result.outcome {
+    case .failed, .crashed, .hung, .warning: true
+    case .notRun: result.blockedBy == nil
+    case .notApplicable: asked.contains(result.id)
+    case .passed: result.firstRun != nil
+    }
   }
 
   /// "38 checks need loading-entry, which crashed", for each check that stood in the way of others.
@@ -70,7 +78,9 @@ struct ValidationReport {
     let details =
       result.outcome == .passed
       ? [result.message, seen].filter { !$0.isEmpty }.joined(separator: "; ") : result.message
-    for line in TextLines.wrap(details, width: width.map { max(20, $0 - 6) }) where !line.isEmpty {
+    let first = result.firstRun.map { "run once more, alone, as it had been too slow beside others: \($0)" }
+    let all = [details, first ?? ""].filter { !$0.isEmpty }.joined(separator: "; ")
+    for line in TextLines.wrap(all, width: width.map { max(20, $0 - 6) }) where !line.isEmpty {
       print("      " + line)
     }
     guard result.outcome.isBad || result.outcome == .warning, let check = CheckList.check(result.id) else { return }
@@ -85,7 +95,8 @@ struct ValidationReport {
 
   /// "31 passed, 1 failed, 2 not run".
   static func counts(_ validation: FileValidation) -> String {
-    let shown: [CheckOutcome] = [.passed, .warning, .failed, .crashed, .hung, .notRun]
+    let common: [CheckOutcome] = [.passed, .warning, .failed, .crashed, .hung, .notRun]
+    let shown = validation.isForOthers ? [.notApplicable] : common
     let parts = shown.compactMap { outcome -> String? in
       let count = validation.count(outcome)
       return count > 0 || outcome == .passed
@@ -104,7 +115,7 @@ struct ValidationReport {
 enum ValidationJSON {
   static func everything(_ validations: [FileValidation]) -> JSONValue {
     .object([
-      "validations": .list(validations.map(file)), "status": .number(Int(validations.map(\.status).max() ?? 2)),
+      "validations": .list(validations.map(file)), "status": .number(Int(FileValidation.status(of: validations))),
     ])
   }
 
@@ -126,6 +137,7 @@ enum ValidationJSON {
       "message": .text(result.message), "evidence": .number(result.evidence),
       "duration_ms": .number(Int(result.durationMilliseconds)), "last_call": .text(orNull: result.lastCall),
       "seed": .text(String(result.seed)), "blocked_by": .text(orNull: result.blockedBy),
+      "first_run": .text(orNull: result.firstRun),
     ])
   }
 }
@@ -155,7 +167,11 @@ enum JUnit {
         + "name=\"\(result.id)\" time=\"\(time)\""
     let element: String
     switch result.outcome {
-    case .passed, .notApplicable: return [head + "/>"]
+    case .passed:
+      guard let first = result.firstRun else { return [head + "/>"] }
+      let note = "run once more, alone, as it had been too slow: \(first)"
+      return [head + ">", "      <system-out>\(escaped(note))</system-out>", "    </testcase>"]
+    case .notApplicable: return [head + "/>"]
     case .warning: return [head + ">", "      <system-out>\(escaped(result.message))</system-out>", "    </testcase>"]
     case .failed: element = "failure"
     case .crashed, .hung: element = "error"
@@ -174,6 +190,8 @@ enum JUnit {
       case ">": result += "&gt;"
       case "\"": result += "&quot;"
       case _ where scalar.value < 32: result += " "
+      // No character of XML 1.0, not even as a reference.
+      case "\u{FFFE}", "\u{FFFF}": result += "\u{FFFD}"
       default: result.unicodeScalars.append(scalar)
       }
     }

@@ -55,18 +55,11 @@ import Testing
     let run = try blocks(page).filter { $0.language == "sh" && $0.excuse == nil }
     guard !run.isEmpty else { return }
     // One shell for the page, so that a block begins where the one before it ended.
-    let script = run.map { "echo '== line \($0.line)'\n\(runnable($0.text))" }.joined()
+    let script = run.map { "echo '== line \($0.line)'\n\($0.text)" }.joined()
     try folder.write("set -eu\n" + script, to: ".page.sh")
     // A command that reads would wait for ever; what is installed goes into the folder.
     let outcome = try Workshop.run("exec sh .page.sh </dev/null", in: folder.url, seconds: 240, home: folder.path)
     #expect(outcome.status == 0, "\(page): \(outcome.output.suffix(1500)) \(outcome.errors.suffix(1500))")
-  }
-
-  /// The block's lines; without the validator those that need it are left out.
-  private func runnable(_ text: String) -> String {
-    guard !Workshop.canValidate else { return text }
-    return text.split(separator: "\n", omittingEmptySubsequences: false)
-      .filter { !$0.contains("plugins validate") && !$0.hasPrefix("make test") }.joined(separator: "\n")
   }
 
   @Test("links between the pages lead somewhere", arguments: pages)

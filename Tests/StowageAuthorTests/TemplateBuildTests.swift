@@ -18,10 +18,17 @@ import Testing
     let info = try Command.stowage("plugins", "info", file)
     #expect(info.status == 0, "\(info.errors)")
     #expect(info.output.contains("\(name) 0.1.0"))
-    // Without the validator there is nothing that `make test` could run.
-    guard Workshop.canValidate else { return }
     let tested = try Workshop.run("make test", in: made)
     #expect(tested.status == 0, "\(tested.output) \(tested.errors)")
+  }
+
+  @Test("in C it passes under the sanitizers too", arguments: TierTemplateRole.allCases)
+  func sanitize(_ role: TierTemplateRole) throws {
+    let folder = try TemporaryFolder()
+    let made = try Workshop.make("new-\(role.rawValue)", .c, role, in: folder)
+    // Every call is many times slower under them.
+    let checked = try Workshop.run("make sanitize", in: made, seconds: 900)
+    #expect(checked.status == 0, "\(checked.output.suffix(3000)) \(checked.errors)")
   }
 
   @Test("the line without make that the README gives builds too", arguments: TierTemplateLanguage.allCases)

@@ -43,6 +43,7 @@ enum BadTiers {
     .init("exit-constructor", .crashed, "ended the process with exit(", "the dynamic linker loaded it"),
     .init("exit-entry", .crashed, "exit(3)", "stowage_tier_entry ran"),
     .init("exit-zero", .crashed, "exit(0)", "stowage_tier_entry ran"),
+    .init("escape", .crashed, "exit(0)", "stowage_tier_entry ran"),
     .init("close-output", .crashed, "file descriptor 1"),
     .init("close-all", .crashed, "closed the descriptors", "stowage_tier_entry ran"),
     .init("write-everywhere", .crashed, "descriptors that are not its own"),

@@ -94,7 +94,7 @@ import Testing
     "errors of resolving have their place too",
     arguments: [
       ("[[tier]]\nplugin = \"err-cpoy\"", "2:1: tier[1].plugin: no plug-in named 'err-cpoy'; did you mean 'err-copy'?"),
-      ("[[tier]]\nplugin = \"err-bad\"", "2:1: tier[1].plugin: plug-in 'err-bad' is crashed: "),
+      ("[[tier]]\nplugin = \"err-bad\"", "2:1: tier[1].plugin: plug-in 'err-bad' crashed: "),
       ("[[tier]]\nplugin = \"err-disk\"", "1:1: tier[1].options.path: tier 'err-disk', option 'path': is required"),
       (
         "[[tier]]\nplugin = \"err-disk\"\n[tier.options]\npath = \"x\"\nlevel = 12",

@@ -56,10 +56,12 @@ func prober(trust: PluginTrust = .ownOnly, time: Duration = .seconds(30)) -> Plu
     #expect(known.options[5].isSecret)
   }
 
-  @Test("what a plug-in forks does not outlive its probe")
-  func noChildLeft() throws {
-    let file = try BadTiers.file("leave-child")
-    #expect(try prober().probe([file])[0].status == .ok)
+  @Test(
+    "what a plug-in forks does not outlive its probe, not even in a session of its own",
+    arguments: [("leave-child", PluginStatus.ok), ("escape", .crashed)])
+  func noChildLeft(_ name: String, _ status: PluginStatus) throws {
+    let file = try BadTiers.file(name)
+    #expect(try prober().probe([file])[0].status == status)
     // The forked process has the helper's command line, which ends in the file.
     var left: [String] = []
     for _ in 0..<50 {

@@ -70,8 +70,10 @@ import Testing
     let words = "--set zstd.level: no plug-in of this name is measured; measured are lz4"
     #expect(other.errors.contains(words), "\(other.errors)")
     let refused = try Command.stowage("plugins", "bench", file("zstd"), "--set", "zstd.level=1000")
-    #expect(refused.status == 1 && refused.errors.contains("level"), "\(refused.errors)")
+    #expect(refused.status == 2 && refused.errors.contains("'1000' will not do"), "\(refused.errors)")
+    let unknown = try Command.stowage("plugins", "bench", file("zstd"), "--set", "zstd.levle=3")
+    #expect(unknown.status == 2 && unknown.errors.contains("did you mean 'level'?"), "\(unknown.errors)")
     let missing = try Command.stowage("plugins", "bench", file("lz4"), "--pages", "/nonexistent")
-    #expect(missing.status == 1 && missing.errors.contains("/nonexistent"))
+    #expect(missing.status == 2 && missing.errors.contains("/nonexistent"))
   }
 }

@@ -138,14 +138,74 @@ import Testing
     #expect(unknown.status == 2)
     #expect(unknown.errors.contains("did you mean 'life-open'"), "\(unknown.errors)")
     let empty = try TemporaryFolder()
+    let short = try empty.write("less than a page", to: "short")
     for arguments in [
       [empty.path], ["/nonexistent/x.tier.so"], ["nobody-has-this"], [good, "--level", "11"], [good, "--set", "level"],
-      [good, "--in-process"],
+      [good, "--in-process"], [good, "--pages", "/nonexistent"], [good, "--pages", short], [good, "--pages", "/usr"],
+      [good, "--set", "nokey=1"], [good, "--junit", "/nonexistent/results.xml"],
+      [good, "--check", "life-open", "--in-process", "--json"],
+      [good, "--check", "life-open", "--in-process", "--junit", folder.file("results.xml").path],
     ] {
       let outcome = try Command.run(Command.stowage, ["plugins", "validate"] + arguments)
       #expect(outcome.status == 2, "\(arguments): \(outcome.output)")
       #expect(outcome.errors != "")
     }
+  }
+
+  @Test("options are held against the tables before anything is checked")
+  func options() throws {
+    let folder = try TemporaryFolder()
+    for name in ["good", "needs-option", "hang-entry"] {
+      try TierCompiler.compile("bad-tiers/\(name).c", into: folder.url)
+    }
+    let path = "path=\(folder.path)/none"
+    let cases: [(set: [String], says: String)] = [
+      (["levle=3"], "did you mean 'level'?"), (["level=abc"], "'abc' will not do; expected a whole number"),
+      (["level=100"], "'100' will not do"), (["mode=fastt"], "did you mean 'fast'?"), (["zzzzzz=1"], "there are path"),
+    ]
+    for (set, says) in cases {
+      let outcome = try Command.run(
+        Command.stowage, ["plugins", "validate", folder.path, "--level", "1"] + set.flatMap { ["--set", $0] })
+      #expect(outcome.status == 2 && outcome.output == "", "\(set): \(outcome.output)")
+      #expect(outcome.errors.contains(says), "\(set): \(outcome.errors)")
+    }
+    // It is one of a file's, and nothing to the other.
+    let files = ["good", "needs-option"].map { folder.file("\($0).tier.so").path }
+    let outcome = try Command.stowage(
+      "plugins", "validate", files[0], files[1], "--check", "life-open", "--set", "level=3", "--set", path)
+    #expect(outcome.status == 0, "\(outcome.output) \(outcome.errors)")
+  }
+
+  @Test("a check for other tiers says so, and is no failure and no pass")
+  func otherTiers() throws {
+    let folder = try Self.build([])
+    let good = folder.file("good-plain.tier.so").path
+    let alone = try Command.stowage("plugins", "validate", good, "--check", "backing-model")
+    #expect(alone.status == 2, "\(alone.output)")
+    #expect(alone.output.contains("not applicable  backing-model"), "\(alone.output)")
+    #expect(alone.output.contains("it is for backing tiers, this is a transform"), "\(alone.output)")
+    #expect(alone.output.contains("1 not applicable"), "\(alone.output)")
+    // Beside another one, and another file, for which it is, it does not matter.
+    try TierCompiler.compile("good-tiers/backing.c", into: folder.url)
+    let both = try Command.stowage("plugins", "validate", folder.path, "--check", "backing-model", "--level", "1")
+    #expect(both.status == 0 && both.output.contains("not applicable  backing-model"), "\(both.output)")
+  }
+
+  @Test("what is no file is called what it is")
+  func noFile() throws {
+    let folder = try TemporaryFolder()
+    #expect(mkfifo(folder.file("pipe.tier.so").path, 0o600) == 0)
+    let files = FileManager.default
+    try files.createDirectory(at: folder.file("folder.tier.so"), withIntermediateDirectories: false)
+    let link = folder.file("link.tier.so").path
+    try files.createSymbolicLink(atPath: link, withDestinationPath: "/nonexistent")
+    let outcome = try Command.stowage("plugins", "validate", folder.path, "--level", "1")
+    #expect(outcome.status == 1)
+    for part in ["but a folder", "but a named pipe", "a symbolic link to a file that is not there"] {
+      #expect(outcome.output.contains(part), "\(outcome.output)")
+    }
+    let named = try Command.stowage("plugins", "validate", link)
+    #expect(named.status == 2 && named.errors.contains("a symbolic link to a file that is not there"))
   }
 
   @Test("one check runs alone, and in the process of the command for a debugger")
@@ -161,7 +221,7 @@ import Testing
       #expect(here.output.hasPrefix("\(check): passed"), "\(here.output)")
     }
     let failed = try Command.stowage(
-      "plugins", "validate", folder.file("close-output.tier.so").path, "--check", "life-open", "--set", "nothing=1")
+      "plugins", "validate", folder.file("close-output.tier.so").path, "--check", "life-open")
     #expect(failed.status == 1)
     #expect(failed.output.contains("loading-files"))
     let crashed = try Command.stowage(

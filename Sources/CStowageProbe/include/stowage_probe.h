@@ -31,6 +31,13 @@ int stowage_child_ended(pid_t pid);
 /// -1 if somebody else has reaped it.
 int stowage_child_reap(pid_t pid);
 
+/// Kills every process that has mark, "NAME=value", in the environment with which it or its parent was started: what a
+/// child has forked is found by it also in another group or session, and when its parent is long gone.
+void stowage_end_marked(const char *_Nonnull mark);
+
+/// Bytes of memory that are the process's own and present, without files and what it shares; 0 if it cannot be told.
+size_t stowage_own_memory(pid_t pid);
+
 /// Asks the kernel to kill this process when its parent ends. 0, or an errno.
 int stowage_end_with_parent(void);
 

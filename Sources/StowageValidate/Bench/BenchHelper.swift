@@ -30,7 +30,9 @@ public enum BenchHelper {
     var answer = Answer()
     do {
       answer.result = try TierBench(order, notes).result()
-    } catch CheckEnd.failed(let reason), CheckEnd.notRun(let reason), CheckEnd.notApplicable(let reason) {
+    } catch CheckEnd.failed(let reason), CheckEnd.late(let reason), CheckEnd.notRun(let reason),
+      CheckEnd.notApplicable(let reason)
+    {
       answer.failure = reason
     } catch {
       answer.failure = "\(error)"

@@ -95,7 +95,7 @@ enum BackingRequestChecks {
     }
     try driver.submit([chain[0]])
     let missing = driver.wait(chain)
-    try run.expect(
+    try run.expectInTime(
       missing == 0,
       "\(missing) of \(chain.count) requests, each submitted when the one before was completed, did not end")
     for slot in slots { try bench.expect(slot, [1], "submitted from inside of complete") }
@@ -119,7 +119,7 @@ enum BackingRequestChecks {
           continue
         }
         let missing = driver.wait([pending])
-        try run.expect(missing == 0, "a request for slot \(slot) of \(total) was taken and never completed")
+        try run.expectInTime(missing == 0, "a request for slot \(slot) of \(total) was taken and never completed")
         try run.expect(
           pending.resultCode != STOWAGE_OK,
           "a request for \(count) slots from \(slot) on ended with OK; there are \(total)")
@@ -144,7 +144,7 @@ enum BackingRequestChecks {
       }
       try driver.submit(requests)
       let missing = driver.wait(requests, atMost: time + .seconds(2))
-      try run.expect(
+      try run.expectInTime(
         missing == 0,
         "\(missing) of \(requests.count) requests with \(time) to go were not completed 2 s after their deadline")
       for pending in requests {

@@ -136,7 +136,7 @@ enum OptionChecks {
     needs: [
       "options-documented", "options-out-of-range", "options-long-text", "options-not-utf8", "options-missing-text",
     ],
-    timeLimit: .seconds(12),
+    timeLimit: .seconds(20),
     proves: "Any values at once, right and wrong, get an error, or an instance that works.",
     advice:
       "Check every option in open on its own, and combinations that cannot be; repeat with the seed that is shown."

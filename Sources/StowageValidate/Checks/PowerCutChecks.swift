@@ -10,13 +10,14 @@ internal import Synchronization
 enum PowerCutChecks {
   static let all = [data, root]
 
-  /// Opens the tier over simulated storage; not applicable to one that does not ask for it.
+  /// Opens the tier over simulated storage. Where it does not ask for it, nothing is known of power cuts, which is
+  /// something else than a check that does not apply.
   private static func open(_ run: CheckRun) throws -> OpenTier {
     let folder = run.order.folder
     CheckStorage.state.withLock { $0.folder = folder }
     let tier = try BackingKeepingChecks.openPersistent(try run.load(.init(hasStorage: true)))
     guard CheckStorage.state.withLock({ $0.isAsked }) else {
-      throw run.notApplicable("its storage cannot be replaced: it does not ask for \(STOWAGE_EXTENSION_STORAGE)")
+      throw run.notRun("its storage cannot be replaced: it does not ask for \(STOWAGE_EXTENSION_STORAGE)")
     }
     return tier
   }

@@ -24,9 +24,20 @@ enum TransformDamageChecks {
           _ = guarded.decode(damage.done(to: encoding, &run.random))
           try run.expect(true, "")
         }
+        try cutEverywhere(encoding, guarded, run)
       }
     }
     bench.close()
+  }
+
+  /// Every length that is too short, as many a decoder errs at one of them only.
+  private static func cutEverywhere(_ encoding: Encoding, _ guarded: GuardedDecoder, _ run: CheckRun) throws {
+    var damaged = encoding
+    while !damaged.bytes.isEmpty, !run.isLate {
+      damaged.bytes.removeLast()
+      _ = guarded.decode(damaged)
+      try run.expect(true, "")
+    }
   }
 
   static let answer = Check(

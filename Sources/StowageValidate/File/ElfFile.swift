@@ -20,6 +20,7 @@ struct ElfFile {
   let interpreter: String?
 
   init(contentsOf file: String) throws {
+    if let objection = FileKind.objection(to: file) { throw Damage(reason: objection) }
     guard let data = FileManager.default.contents(atPath: file) else { throw Damage(reason: "it cannot be read") }
     let image = try data.withUnsafeBytes { bytes in
       if let objection = ElfCheck(bytes).objection() { throw Damage(reason: objection) }

@@ -17,7 +17,7 @@ public enum CheckHelper {
     guard arguments.count == argumentCount, let parent = Int32(arguments[2]), let memoryBytes = UInt64(arguments[4]),
       let notesNumber = Int32(arguments[5]),
       let order = try? JSONDecoder().decode(CheckOrder.self, from: Data(arguments[6].utf8)),
-      let check = CheckList.check(order.check), let notes = CallNotes(parent: parent, descriptor: notesNumber)
+      let check = CheckList.order(order.check), let notes = CallNotes(parent: parent, descriptor: notesNumber)
     else {
       HelperSide.refuse("\(argument) is for stowage itself; try 'stowage plugins validate FILE'")
     }

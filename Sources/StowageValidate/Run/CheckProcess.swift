@@ -6,7 +6,11 @@ internal import StowagePlugins
 final class CheckProcess {
   let check: Check
   let process: HelperProcess
-  private let order: CheckOrder
+  let order: CheckOrder
+  /// It ended by a limit of time.
+  private(set) var isLate = false
+  /// The most memory that may be present; nil: it has been given a limit of its own.
+  private let presentBytesMax: Int?
   private let notes: CallNotes
   private let timeLimit: Duration
 
@@ -18,12 +22,14 @@ final class CheckProcess {
     self.order = order
     guard let notes = CallNotes() else { throw .helper("no memory to share with the helper (memfd_create)") }
     self.notes = notes
+    // Under a sanitizer there is shadow memory as well, which is no doing of the tier's.
+    presentBytesMax = check.opensStore && sanitizer == nil && memoryBytes > 0 ? memoryBytes : nil
     timeLimit = check.timeLimit(level: order.level) * (sanitizer == nil ? 1 : SanitizerRuntime.patience)
     let encoded: Data
     do { encoded = try JSONEncoder().encode(order) } catch { throw .helper("the order cannot be written: \(error)") }
     process = try HelperProcess(
       program: helper, kind: CheckHelper.kind, argument: CheckHelper.argument,
-      [String(memoryBytes), String(notes.number), String(decoding: encoded, as: UTF8.self)],
+      [String(check.opensStore ? 0 : memoryBytes), String(notes.number), String(decoding: encoded, as: UTF8.self)],
       environment: sanitizer?.environment ?? [])
   }
 
@@ -37,7 +43,11 @@ final class CheckProcess {
       return finish()
     }
     let patience = process.greetedAt == nil ? Duration.seconds(30) : timeLimit
+    if let most = presentBytesMax, process.ownMemoryBytes > most {
+      return ended(.crashed, "it took more than \(SizeText.format(Int64(most))) of memory, so its process was killed")
+    }
     guard ContinuousClock.now - (process.greetedAt ?? process.startedAt) > patience else { return nil }
+    isLate = true
     return ended(.hung, "no end within \(timeLimit), so its process was killed")
   }
 
@@ -50,6 +60,7 @@ final class CheckProcess {
       }
       return broken(.crashed, HelperProcess.text(ofStatus: status) + " before the check's end", status)
     }
+    isLate = answer.isLate
     return result(answer.outcome, answer.message, answer.evidence)
   }
 

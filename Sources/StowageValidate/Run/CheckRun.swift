@@ -65,6 +65,15 @@ final class CheckRun: @unchecked Sendable {
     evidence += 1
   }
 
+  /// As `expect`, where a busy machine may be the reason: then the check is run once more.
+  func expectInTime(_ isSo: Bool, _ otherwise: @autoclosure () -> String) throws {
+    guard isSo else { throw CheckEnd.late(otherwise()) }
+    evidence += 1
+  }
+
+  /// Ends the check as failed, by a limit of time.
+  func late(_ reason: String) -> any Error { CheckEnd.late(reason) }
+
   /// Ends the check as failed.
   func fail(_ reason: String) -> any Error { CheckEnd.failed(reason) }
 
@@ -80,6 +89,9 @@ final class CheckRun: @unchecked Sendable {
       try check.body(self)
     } catch CheckEnd.failed(let reason) {
       return CheckAnswer(outcome: check.isWarning ? .warning : .failed, message: reason, evidence: evidence)
+    } catch CheckEnd.late(let reason) {
+      let outcome: CheckOutcome = check.isWarning ? .warning : .failed
+      return CheckAnswer(outcome: outcome, message: reason, evidence: evidence, isLate: true)
     } catch CheckEnd.notRun(let reason) {
       return CheckAnswer(outcome: .notRun, message: reason, evidence: evidence)
     } catch CheckEnd.notApplicable(let reason) {

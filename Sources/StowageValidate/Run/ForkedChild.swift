@@ -35,7 +35,7 @@ final class ForkedChild {
 
   private static func live(_ side: Side, _ body: (Side) throws -> Void) -> Never {
     var (end, reason) = (End.done, "")
-    do { try body(side) } catch CheckEnd.failed(let text) {
+    do { try body(side) } catch CheckEnd.failed(let text), CheckEnd.late(let text) {
       (end, reason) = (.failed, text)
     } catch CheckEnd.notRun(let text) {
       (end, reason) = (.notRun, text)

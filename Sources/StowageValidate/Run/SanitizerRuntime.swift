@@ -19,11 +19,11 @@ struct SanitizerRuntime: Sendable {
   private static let names = ["libasan.so", "libtsan.so", "libclang_rt.asan", "libclang_rt.tsan"]
 
   /// For the process of a check. A finding ends it; leaks are the affair of checks of their own, and would be looked for
-  /// too late.
+  /// too late. Memory that cannot be had is null, as without a sanitizer: a tier that says so has done nothing wrong.
   var environment: [String] {
     [
       "LD_PRELOAD=\(library)", "ASAN_OPTIONS=detect_leaks=0:exitcode=66:allocator_may_return_null=1",
-      "TSAN_OPTIONS=halt_on_error=1:exitcode=66",
+      "TSAN_OPTIONS=halt_on_error=1:exitcode=66:allocator_may_return_null=1",
     ]
   }
 

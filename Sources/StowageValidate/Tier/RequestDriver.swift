@@ -51,7 +51,8 @@ final class PendingRequest: @unchecked Sendable {
 /// Offers requests to a backing and waits for them.
 struct RequestDriver: Sendable {
   let bench: BackingBench
-  /// How long a request may take that has all the time in the world.
+  /// How long nothing may come of requests that have all the time in the world. Each one that is taken or completed
+  /// begins it anew: how long many of them take is the affair of the machine.
   static let patience = Duration.seconds(5)
 
   /// Not applicable to tiers that take no requests.
@@ -93,25 +94,39 @@ struct RequestDriver: Sendable {
   /// Offers requests, again and again as the host does, until all are taken.
   func submit(_ requests: [PendingRequest]) throws {
     var rest = requests[...]
-    let end = ContinuousClock.now + Self.patience * 2
+    var end = ContinuousClock.now + Self.patience * 2
     while !rest.isEmpty {
       let (code, taken) = offer(rest)
       guard taken <= rest.count else { throw bench.run.fail("submit of \(rest.count) requests took \(taken)") }
       rest = rest.dropFirst(taken)
+      if taken > 0 { end = ContinuousClock.now + Self.patience * 2 }
       if code == STOWAGE_UNSUPPORTED, rest.count == requests.count {
         throw bench.run.notApplicable("submit answers UNSUPPORTED with these options")
       }
       guard code == STOWAGE_OK || code == STOWAGE_RETRY else { throw bench.run.fail("submit answered \(OpenTier.said(code))") }
       guard ContinuousClock.now < end else {
-        throw bench.run.fail("submit did not take \(rest.count) of \(requests.count) requests within \(Self.patience * 2)")
+        throw bench.run.late(
+          "submit took none of \(rest.count) requests (of \(requests.count)) for \(Self.patience * 2)")
       }
       if !rest.isEmpty, taken == 0 { usleep(100) }
     }
   }
 
+  /// Waits until all are completed, or none has been for as long as patience lasts.
+  /// - Returns: how many are not.
+  func wait(_ requests: [PendingRequest]) -> Int {
+    var (end, missing) = (ContinuousClock.now + Self.patience, requests.count)
+    while missing > 0, ContinuousClock.now < end {
+      usleep(50)
+      let left = requests.count { !$0.isDone }
+      if left < missing { (end, missing) = (ContinuousClock.now + Self.patience, left) }
+    }
+    return missing
+  }
+
   /// Waits until all are completed, at most so long.
   /// - Returns: how many are not.
-  func wait(_ requests: [PendingRequest], atMost patience: Duration = patience) -> Int {
+  func wait(_ requests: [PendingRequest], atMost patience: Duration) -> Int {
     let end = ContinuousClock.now + patience
     while ContinuousClock.now < end {
       if requests.allSatisfy(\.isDone) { return 0 }
@@ -125,7 +140,8 @@ struct RequestDriver: Sendable {
     try submit(requests)
     let missing = wait(requests)
     guard missing == 0 else {
-      throw bench.run.fail("\(missing) of \(requests.count) requests were not completed within \(Self.patience)")
+      throw bench.run.late(
+        "\(missing) of \(requests.count) requests were not completed: nothing came of them for \(Self.patience)")
     }
     for pending in requests {
       let result = pending.resultCode

@@ -9,13 +9,15 @@ struct SamplePages {
   let pageSize: Int
   private let real: [UInt8]
 
-  /// - Parameter run: its file of pages; without one, "real" pages are parts of this program.
+  /// - Parameter run: its file of pages, which has been seen to hold one; without it, "real" pages are parts of this
+  ///   program.
   init(_ run: CheckRun, pageSize: Int = 4096) {
     self.pageSize = pageSize
     let file = run.order.pages ?? "/proc/self/exe"
     let bytes = (try? FileHandle(forReadingFrom: URL(fileURLWithPath: file)).read(upToCount: 8 << 20)) ?? Data()
-    // Nothing to read is no reason to test less: then they are like random ones.
-    real = bytes.count >= pageSize ? Array(bytes) : (0..<pageSize).map { UInt8(truncatingIfNeeded: $0 &* 197) }
+    // Where there is less than one large page, it is repeated; a program that cannot be read is no reason to test less.
+    let least = bytes.isEmpty ? (0..<256).map { UInt8(truncatingIfNeeded: $0 &* 197) } : Array(bytes)
+    real = least.count >= pageSize ? least : (0..<pageSize).map { least[$0 % least.count] }
   }
 
   /// `length` bytes of a kind.

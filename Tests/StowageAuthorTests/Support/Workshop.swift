@@ -37,11 +37,4 @@ enum Workshop {
     return try Command.run(
       "/usr/bin/timeout", ["-k", "5", "\(seconds)", "/bin/sh", "-c", line], environment: environment, in: folder)
   }
-
-  /// Whether this `stowage` has `plugins validate`.
-  static let canValidate: Bool = {
-    // Without it, the default subcommand answers, with its own help.
-    let help = try? Command.stowage("plugins", "validate", "--help")
-    return help?.status == 0 && help?.output.contains("stowage plugins validate") == true
-  }()
 }
