@@ -5,7 +5,7 @@ public struct SessionConfiguration: Sendable, Hashable {
   /// What to do when the store is opened.
   public enum Start: Sendable, Hashable {
     /// Begin a session. A backing that holds one already is refused, unless it is to be replaced: what it held is given up
-    /// with the first checkpoint.
+    /// when the store is open.
     case create(replacing: Bool)
     /// Go on with the session that the backing holds.
     /// - Parameter force: also under another name or other attributes, or when it was marked `isOnce` and is used up.

@@ -31,6 +31,9 @@ struct EngineState {
   var burstUntil: UInt64 = 0
   var nextCapacityCheck: UInt64 = 0
   var isClosing = false
+  var isFinished = false
+  /// A suspend comes to its end: calls that change something wait.
+  var stopsCalls = false
   /// It ends with its session kept: persistent pages go on in it.
   var isSuspended = false
   /// The last moments of a suspend: no work is begun.

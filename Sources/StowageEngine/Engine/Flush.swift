@@ -241,6 +241,12 @@ extension Engine {
     // A change of the chain that is under way sees it, and ends.
     chainGate.lock()
     defer { chainGate.unlock() }
+    let isFirst = lock.withLock { () -> Bool in
+      defer { state.pointee.isFinished = true }
+      return !state.pointee.isFinished
+    }
+    // A close that came in the middle of a suspend.
+    guard isFirst else { return }
     work.notify()
     space.notify()
     for thread in threads { thread.join() }

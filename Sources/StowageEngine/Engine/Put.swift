@@ -20,6 +20,7 @@ extension Engine {
       throw error
     }
     let index = pages.allocate().unsafelyUnwrapped
+    noteChange(index)
     state.pointee.puts += 1
     lock.unlock()
 
@@ -109,12 +110,12 @@ extension Engine {
     let isWord = stowage_same_filled(source, pageSize, &word) != 0
     lock.lock()
     defer { lock.unlock() }
-    guard let entry = pages.find(handle) else { throw staleOrClosed(handle) }
+    guard let entry = find(handle) else { throw staleOrClosed(handle) }
     let discardable = entry.pointee.place.isDiscardable
     if isWord {
       try waitForTables(entries: 0, words: 1)
       guard let number = words.add(word) else { throw .full("all numbers of same-filled pages are used") }
-      guard let entry = pages.find(handle), hasContents(entry, expected) else {
+      guard let entry = find(handle), hasContents(entry, expected) else {
         words.remove(number)
         return try goneDuring(handle)
       }
@@ -122,14 +123,14 @@ extension Engine {
       settle(handle, entry, .word(number, discardable: discardable), source, isSame: false)
       return true
     }
-    let (segment, offset) = try reserveRaw(entries: 0)
+    let (segment, offset) = try reserveRaw(entries: 0, givesUp: expected != nil)
     state.pointee.puts += 1
     lock.unlock()
     copyRaw(source, segment, offset, owner: handle.index)
     lock.lock()
     state.pointee.puts -= 1
     defer { unpinStore(segment) }
-    guard let entry = pages.find(handle), hasContents(entry, expected) else {
+    guard let entry = find(handle), hasContents(entry, expected) else {
       return try goneDuring(handle)
     }
     let place = place(segment, offset, discardable: discardable)
@@ -144,7 +145,7 @@ extension Engine {
   }
 
   private func goneDuring(_ handle: Handle) throws(StoreError) -> Bool {
-    guard pages.find(handle) != nil else { throw .staleHandle(handle) }
+    guard find(handle) != nil else { throw .staleHandle(handle) }
     return false
   }
 
@@ -163,6 +164,11 @@ extension Engine {
       noteChange(handle.index)
       dropCopy(handle.index)
     }
+  }
+
+  /// The entry of a handle; none any more when the store was suspended, as what would change now would be lost.
+  @inline(__always) func find(_ handle: Handle) -> UnsafeMutablePointer<PageEntry>? {
+    state.pointee.isSuspended ? nil : pages.find(handle)
   }
 
   func staleOrClosed(_ handle: Handle) -> StoreError {
@@ -192,6 +198,7 @@ extension Engine {
       return nil
     }
     growSums(entries: 1)
+    noteChange(index)
     state.pointee.puts += 1
     lock.unlock()
     var item = Item(

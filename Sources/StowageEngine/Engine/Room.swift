@@ -6,12 +6,14 @@ import Synchronization
 /// release it meanwhile.
 extension Engine {
   /// Room for one raw page at the young end of the store, pinned until the page is copied.
-  func reserveRaw(entries: Int) throws(StoreError) -> (SegmentIndex, Int) {
+  /// - Parameter givesUp: rather than wait for a checkpoint's cut, with `timedOut`.
+  func reserveRaw(entries: Int, givesUp: Bool = false) throws(StoreError) -> (SegmentIndex, Int) {
     var wait = PutWait(self)
     let need = aligned(ChunkHeader.byteCount + pageSize)
     while true {
       guard !state.pointee.isClosing else { throw .closed }
       if state.pointee.holdsPuts {
+        guard !givesUp else { throw .timedOut("a checkpoint makes its cut; try again") }
         try waitWhileHeld()
         continue
       }
@@ -120,7 +122,10 @@ extension Engine {
     return (0..<levelCount).contains { levels[$0].sparseFrames > 0 && now < levels[$0].sparseRestUntil }
   }
 
-  private var isWorkerActive: Bool { workers.contains { $0.pointee.held.load(ordering: .acquiring) != 0 } }
+  /// A checkpoint's context makes no room that way.
+  private var isWorkerActive: Bool {
+    workers[..<jobSpaces.count].contains { $0.pointee.held.load(ordering: .acquiring) != 0 }
+  }
 }
 
 /// One put's waiting for room: engine work is woken, and the wait ends with an error when there is none left
@@ -148,6 +153,8 @@ struct PutWait {
     guard !engine.isStalled, engine.isManual || stowage_thread_owner() != engine.identity else {
       throw .full(engine.fullReason())
     }
+    // What a checkpoint holds up is not demotion's time.
+    if state.pointee.passesToSession { until = now &+ engine.putPatience }
     guard now < until else {
       throw .full(engine.impatientReason())
     }

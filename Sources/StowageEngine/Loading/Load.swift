@@ -26,7 +26,7 @@ extension Engine {
     }
     while true {
       lock.lock()
-      guard let entry = pages.find(handle) else {
+      guard let entry = find(handle) else {
         lock.unlock()
         throw lock.withLock { staleOrClosed(handle) }
       }
@@ -41,7 +41,7 @@ extension Engine {
       }
       let loaded = load(context, place, into: page)
       lock.lock()
-      guard let entry = pages.find(handle), isStill(entry, origin) else {
+      guard let entry = find(handle), isStill(entry, origin) else {
         lock.unlock()
         continue
       }
@@ -70,7 +70,7 @@ extension Engine {
     }
     while true {
       lock.lock()
-      guard let entry = pages.find(handle) else {
+      guard let entry = find(handle) else {
         lock.unlock()
         throw lock.withLock { staleOrClosed(handle) }
       }
@@ -87,7 +87,7 @@ extension Engine {
       let loaded = load(context, place, into: page)
       if case .done = loaded, sum == nil || sum == stowage_hash64(page, pageSize, 0) { return tag }
       lock.lock()
-      guard let entry = pages.find(handle), isStill(entry, origin) else {
+      guard let entry = find(handle), isStill(entry, origin) else {
         lock.unlock()
         continue
       }
@@ -100,7 +100,7 @@ extension Engine {
     defer { callers.release(context) }
     while true {
       lock.lock()
-      guard let entry = pages.find(handle) else {
+      guard let entry = find(handle) else {
         lock.unlock()
         throw lock.withLock { staleOrClosed(handle) }
       }
@@ -113,11 +113,15 @@ extension Engine {
       // Not kept while waiting for room; what is used again meanwhile shows by its stamp.
       endReading(context)
       if case .done = loaded, sum == nil || sum == stowage_hash64(page, pageSize, 0) {
-        if try exchange(handle, page, expected: origin) { return }
-        continue
+        // While a checkpoint makes its cut it stays where it is: this call has a context that others may wait for.
+        switch Result(catching: { () throws(StoreError) in try exchange(handle, page, expected: origin) }) {
+        case .success(true), .failure(.timedOut): return
+        case .success(false): continue
+        case .failure(let error): throw error
+        }
       }
       lock.lock()
-      guard let entry = pages.find(handle), isStill(entry, origin) else {
+      guard let entry = find(handle), isStill(entry, origin) else {
         lock.unlock()
         continue
       }
@@ -128,7 +132,13 @@ extension Engine {
   func discard(_ handle: Handle) throws(StoreError) {
     lock.lock()
     defer { lock.unlock() }
-    guard let entry = pages.find(handle) else { throw staleOrClosed(handle) }
+    while state.pointee.stopsCalls, !state.pointee.isClosing {
+      let ticket = space.ticket
+      lock.unlock()
+      space.wait(ticket, timeout: 5_000_000)
+      lock.lock()
+    }
+    guard let entry = find(handle) else { throw staleOrClosed(handle) }
     endPage(handle.index, entry)
     state.pointee.discardCount += 1
   }

@@ -9,7 +9,7 @@ extension Engine {
   func makesCheckpointForRoom() -> Bool {
     guard let keeper, let session, let port = ports[session.level] else { return false }
     guard stowage_thread_owner() != identity, !state.pointee.isClosing else { return false }
-    if keeper.isWanted.load(ordering: .acquiring), !isManual {
+    if keeper.isWanted.load(ordering: .acquiring) || state.pointee.passesToSession, !isManual {
       let ticket = space.ticket
       lock.unlock()
       space.wait(ticket, timeout: 20_000_000)

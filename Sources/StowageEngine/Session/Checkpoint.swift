@@ -177,8 +177,18 @@ struct CheckpointRun {
         return
       }
       try engine.sendFramesDown(to: session.level)
+      waitForPuts()
     }
     throw .timedOut("the checkpoint found no moment to make its cut: too many pages moved meanwhile")
+  }
+
+  /// Puts that had begun end; new ones wait.
+  private func waitForPuts() {
+    for _ in 0..<2000 {
+      let ticket = engine.quiet.ticket
+      guard engine.lock.withLock({ engine.state.pointee.puts > 0 }) else { return }
+      engine.quiet.wait(ticket, timeout: 1_000_000)
+    }
   }
 
   private func letPutsGo() {
@@ -190,6 +200,8 @@ struct CheckpointRun {
 
   /// Under the lock: the records of everything that is marked. False when one cannot be written yet.
   private mutating func takeDown() -> Bool {
+    // A put between its two sections has an entry that is no page yet.
+    guard engine.state.pointee.puts == 0 else { return false }
     delta.removeAll()
     let (pageCount, frameCount) = (engine.pages.table.count, engine.frames.count)
     delta.put(UInt64(pageCount))
@@ -244,9 +256,11 @@ struct CheckpointRun {
 
   private mutating func noteTables() {
     root.livePages = UInt64(engine.pages.live - engine.state.pointee.discardablePages)
-    // A run that ends gives out nothing more, but ids for the index.
-    root.generationLimit = isLast ? engine.pages.nextLimit - 1023 : engine.pages.nextLimit
-    root.frameIDLimit = engine.state.pointee.nextFrameID + (isLast ? 1 << 24 : Engine.frameIDReserve)
+    root.generationLimit = engine.pages.nextLimit
+    // From here on, as this root may hold sooner than anyone here knows.
+    engine.pages.lowerLimit(to: root.generationLimit)
+    if isLast { engine.state.pointee.rests = true }
+    root.frameIDLimit = engine.state.pointee.nextFrameID + Engine.frameIDReserve
     root.chunkIDReserve = Engine.chunkIDReserve
     // The index itself may be the first to go through the mandatory transforms as they are now.
     _ = engine.transformSet(0, adding: engine.mandatoryTransforms)
@@ -329,13 +343,13 @@ struct CheckpointRun {
     engine.lock.withLock { keeper.sequence = root.sequence }
     keeper.deltaBytes = isWhole ? delta.bytes.count : keeper.deltaBytes + delta.bytes.count
     if isWhole { keeper.wholeBytes = Int(root.pages.length + root.frames.length + root.places.length) }
-    keeper.last = root
+    engine.lock.withLock { keeper.last = root }
     keeper.keptSlots += newKept
     keeper.headSlots = newHead
     keeper.needsWhole = false
     engine.lock.withLock {
       port.slots.endHolding(completed: true)
-      if !isLast { engine.pages.setLimit(root.generationLimit) }
+      engine.pages.setLimit(root.generationLimit)
       engine.noteLimits(keeper)
     }
     engine.work.notify()

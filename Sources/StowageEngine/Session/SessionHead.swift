@@ -107,7 +107,7 @@ struct SessionHead: Equatable {
       }
       sets.append(set)
     }
-    guard reader.left == 0 else { throw ByteShortage() }
+    guard reader.left == 0, Set(tiers.map(\.name)).count == tiers.count else { throw ByteShortage() }
   }
 }
 
@@ -138,6 +138,7 @@ extension SessionHead.Tier {
     sidecarOffset = try reader.number()
     sidecarLength = try reader.number()
     secrets = try SessionHead.Opening(&reader)
+    guard nextID & (1 << 56 - 1) < 1 << 55 else { throw ByteShortage() }
   }
 }
 

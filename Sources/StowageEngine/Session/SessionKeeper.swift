@@ -61,10 +61,10 @@ final class SessionKeeper: @unchecked Sendable {
 }
 
 extension Engine {
-  /// Ids of frames, and of each level's chunks, that a run may give out between two roots: as many as it could write in
-  /// hours. A checkpoint is made before half of them are used.
-  static let frameIDReserve: UInt64 = 1 << 34
-  static let chunkIDReserve: UInt64 = 1 << 33
+  /// Ids of frames, and of each level's chunks, that a run may give out between two roots: far more than
+  /// between two checkpoints of a busy store. A checkpoint is made before half of them are used.
+  static let frameIDReserve: UInt64 = 1 << 30
+  static let chunkIDReserve: UInt64 = 1 << 28
 
   /// The transforms that everything passes on its way to the session's tier.
   var mandatoryTransforms: UInt8 {

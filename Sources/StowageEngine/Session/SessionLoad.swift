@@ -69,11 +69,14 @@ extension Engine {
     state.pointee.nextFrameID = root.frameIDLimit
     root.generationLimit = pages.nextLimit
     root.frameIDLimit += Self.frameIDReserve
-    root.chunkIDReserve = (root.flags.contains(.suspended) ? 0 : root.chunkIDReserve) + Self.chunkIDReserve
+    root.chunkIDReserve += Self.chunkIDReserve
     root.epochLimit = nextEpoch
     if root.flags.contains(.once) { root.flags.insert(.used) }
     root.flags.remove(.suspended)
     let new = root.encoded()
+    guard (try? SessionRoot(decoding: new)) != nil else {
+      throw .session(.tier, "the session's numbers are used up; take its pages over to a new one")
+    }
     let result = port.swapRoot(keeper.root ?? [], by: new)
     guard result == STOWAGE_OK else {
       throw .unavailable(
@@ -229,8 +232,7 @@ private struct SessionLoader {
     record.level = UInt8(session.level)
     let sidecars = try reader.raw(engine.frames.sidecarLength)
     if record.count > 0 {
-      guard Int(record.transforms) < engine.epochs.count,
-        codec == FrameRecord.rawCodec || Int(codec) < EpochTable.codecsMax,
+      guard codec == FrameRecord.rawCodec || Int(codec) < EpochTable.codecsMax,
         Int(record.position) < engine.ports[session.level]?.slots.total ?? 0
       else { throw ByteShortage() }
       if isWhole {
@@ -262,7 +264,7 @@ private struct SessionLoader {
   private mutating func finish() throws(ByteShortage) {
     try countChunks()
     try placeFrames()
-    engine.frames.linkFree()
+    guard engine.frames.linkFree() else { throw ByteShortage() }
     engine.pages.linkFree()
     guard engine.pages.live == Int(root.livePages) else { throw ByteShortage() }
   }
@@ -293,9 +295,13 @@ private struct SessionLoader {
       let record = engine.frames.record(FrameIndex(frame))
       guard record.pointee.count > 0 else { continue }
       guard record.pointee.live > 0 else {
+        // What the index says of it is not true any more.
         record.pointee.count = 0
+        session.frameChanges.mark(FrameIndex(frame))
         continue
       }
+      let transforms = record.pointee.transforms
+      guard transforms == 0 || engine.epochs.set(transforms).mask != 0 else { throw ByteShortage() }
       try checkPlaces(record)
       let codec = record.pointee.codec
       if codec != FrameRecord.rawCodec, engine.epochs.codec(Int(codec)).level == 0 { lacking = codec }

@@ -21,11 +21,12 @@ extension Engine {
     keeper.root = root
     switch keeper.configuration.start {
     case .create(let isReplacing):
-      try beginSession(root, keeper, session, isReplacing: isReplacing)
+      try checkBeginning(root, session, isReplacing: isReplacing)
       for (index, tier) in chain.enumerated() where tier != nil && index + 1 != session.level {
         try openTier(at: index, epoch: UInt32(index + 1))
       }
       try refuseSessions()
+      try beginSession(root, keeper, session)
       return nil
     case .resume(let isForced):
       return try openTiers(of: try image(root, keeper, session, isForced: isForced), keeper, session)
@@ -48,26 +49,26 @@ extension Engine {
     }
   }
 
-  /// A new session: what the tier held is given up at once, as its slots are about to be written.
-  private func beginSession(
-    _ root: [UInt8], _ keeper: SessionKeeper, _ session: SessionTables, isReplacing: Bool
-  ) throws(StoreError) {
-    keeper.identity = (environment.random(), environment.random())
-    guard !root.isEmpty else { return }
-    let name = plan.levels[session.level].name
+  private func checkBeginning(_ root: [UInt8], _ session: SessionTables, isReplacing: Bool) throws(StoreError) {
     let known = try? SessionRoot(decoding: root)
-    guard isReplacing || known?.sequence == 0 else {
-      let whose = known.map { "a session of \($0.livePages) pages" } ?? "something that is not a session of this version"
-      throw .session(.exists, "'\(name)' holds \(whose) already; resume that, or have it replaced")
-    }
+    guard !root.isEmpty, !isReplacing, known?.sequence != 0 else { return }
+    let whose = known.map { "a session of \($0.livePages) pages" } ?? "something that is not a session of this version"
+    throw .session(
+      .exists, "'\(plan.levels[session.level].name)' holds \(whose) already; resume that, or have it replaced")
+  }
+
+  /// A new session, once all tiers are open: what the backing held is given up now, as its slots are about to be written.
+  private func beginSession(_ root: [UInt8], _ keeper: SessionKeeper, _ session: SessionTables) throws(StoreError) {
+    keeper.identity = (environment.random(), environment.random())
+    guard !root.isEmpty, let port = ports[session.level] else { return }
     var empty = SessionRoot()
     empty.identity = keeper.identity
     empty.pageSize = UInt32(pageSize)
     let new = empty.encoded()
-    guard let port = ports[session.level] else { return }
     let result = port.swapRoot(root, by: new)
     guard result == STOWAGE_OK else {
-      throw .unavailable(tier: name, reason: "its root cannot be replaced: \(port.lastFailure(result))")
+      throw .unavailable(
+        tier: plan.levels[session.level].name, reason: "its root cannot be replaced: \(port.lastFailure(result))")
     }
     keeper.root = new
   }
@@ -267,13 +268,12 @@ extension Engine {
   private func placeCodecs(_ image: SessionImage) {
     for index in 1..<EpochTable.codecsMax { epochs.setCodec(index, Codec()) }
     for codec in image.head.codecs {
-      guard let level = image.levels[Int(codec.tier)] else { continue }
+      guard codec.number > 0, let level = image.levels[Int(codec.tier)], plan.levels[level].role == .page else { continue }
       epochs.setCodec(Int(codec.number), Codec(level: UInt8(level), space: codec.space, epoch: codec.epoch))
     }
     for (number, tier) in image.head.tiers.enumerated() {
       guard let level = image.levels[number] else { continue }
-      let skipped = image.root.flags.contains(.suspended) ? 0 : image.root.chunkIDReserve
-      levels[level].nextID = tier.nextID &+ skipped
+      levels[level].nextID = tier.nextID &+ image.root.chunkIDReserve
     }
   }
 

@@ -66,6 +66,10 @@ struct StreamReader {
     guard length <= pages.count * size else {
       throw .damaged(slot: pages.first?.slot ?? 0, "it has fewer pages than its length needs")
     }
+    // Of all streams together: no slot is in two of them.
+    guard slots.count + pages.count <= engine.ports[level]?.slots.total ?? 0 else {
+      throw .damaged(slot: pages.first?.slot ?? 0, "it has more pages than there are slots")
+    }
     slots += pages.map(\.slot)
     var bytes: [UInt8] = []
     bytes.reserveCapacity(pages.count * size)
@@ -127,6 +131,11 @@ struct StreamReader {
   /// Checks a page and decodes it to the context's `pageA`.
   private func open(_ page: PagePlace, _ address: UnsafeRawPointer, _ transforms: UInt8) throws(StreamFault) {
     let set = engine.epochs.set(transforms)
+    for index in 0..<engine.levelCount where set.mask & engine.plan.levels[index].transformBit != 0 {
+      guard let tier = engine.calls[index], tier.threadOpen == nil || context.pointee.tiers[index] != nil else {
+        throw .damaged(slot: page.slot, "it is said to have gone through a tier that it cannot have")
+      }
+    }
     guard engine.checksum(address, size, id: page.id, epoch: set.sum) == page.checksum else {
       throw .damaged(slot: page.slot, "its checksum does not match what was stored")
     }

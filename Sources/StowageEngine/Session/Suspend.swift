@@ -67,11 +67,15 @@ extension Engine {
 
   /// Runs `body` while no caller is in the store: they wait, and find it closed, or as it was if that fails.
   private func stopped<Result>(_ body: () throws(StoreError) -> Result) throws(StoreError) -> Result {
-    lock.withLock { state.pointee.holdsPuts = true }
+    lock.withLock {
+      state.pointee.holdsPuts = true
+      state.pointee.stopsCalls = true
+    }
     var held = 0
     defer {
       lock.withLock {
         state.pointee.holdsPuts = false
+        state.pointee.stopsCalls = false
         state.pointee.rests = false
       }
       space.notify()

@@ -192,8 +192,9 @@ struct FrameTable: @unchecked Sendable {
   /// Places for a frame that is filled in after `extend`.
   func appendPlaces(_ count: Int) -> UInt32? { places.append(count).map { UInt32($0) } }
 
-  /// Counts the frames, links the numbers of those that are not there, and frees the places that none has.
-  func linkFree() {
+  /// Counts the frames, links the numbers of those that are not there, and frees the places that none has. False when two
+  /// frames claim a place.
+  func linkFree() -> Bool {
     var isUsed = [Bool](repeating: false, count: places.count)
     for index in stride(from: table.count - 1, through: 0, by: -1) {
       let record = record(FrameIndex(index))
@@ -204,7 +205,10 @@ struct FrameTable: @unchecked Sendable {
       }
       state.pointee.live += 1
       let first = Int(record.pointee.places)
-      for place in first..<first + Int(record.pointee.count) { isUsed[place] = true }
+      for place in first..<first + Int(record.pointee.count) {
+        guard !isUsed[place] else { return false }
+        isUsed[place] = true
+      }
     }
     var first = 0
     while first < isUsed.count {
@@ -213,6 +217,7 @@ struct FrameTable: @unchecked Sendable {
       if count > 0 { freeRun(UInt32(first), count) }
       first += max(1, count)
     }
+    return true
   }
 
   private func allocateRun(_ count: Int) -> UInt32? {

@@ -14,8 +14,7 @@ struct PageTable: @unchecked Sendable {
     var limit = Place.generationMax + 1
     var latest: UInt32 = 1
     /// Entries whose next generation is not below the limit yet, linked as the free ones are.
-    var parkedFirst: UInt64 = 0
-    var parkedLast: UInt64 = 0
+    var parked: UInt64 = 0
   }
 
   /// Page numbers have 32 bits; address space for as many is reserved.
@@ -77,9 +76,9 @@ struct PageTable: @unchecked Sendable {
       entry.pointee.place = Place.free(next: 0).with(generation: 0)
       return
     }
-    entry.pointee.place = Place.free(next: state.pointee.parkedFirst).with(generation: generation + 1)
-    state.pointee.parkedFirst = UInt64(index) + 1
-    if state.pointee.parkedLast == 0 { state.pointee.parkedLast = UInt64(index) + 1 }
+    entry.pointee.place = Place.free(next: state.pointee.parked).with(generation: generation + 1)
+    state.pointee.parked = UInt64(index) + 1
+    state.pointee.latest = max(state.pointee.latest, generation + 1)
   }
 
   /// The entry of a handle, or nil when it is stale.
@@ -97,19 +96,26 @@ struct PageTable: @unchecked Sendable {
 /// past the limit that was recorded; the next run begins there.
 extension PageTable {
   /// A limit for what is given until the next one is recorded.
-  var nextLimit: UInt32 { max(state.pointee.latest, state.pointee.floor) + 1024 }
+  var nextLimit: UInt32 { max(state.pointee.latest, state.pointee.floor) + 256 }
 
-  /// Once it is recorded.
+  /// Nothing from there on is given any more.
+  func lowerLimit(to limit: UInt32) { state.pointee.limit = min(state.pointee.limit, limit) }
+
+  /// Once it is recorded: entries that had waited for it are free.
   func setLimit(_ limit: UInt32) {
-    let before = state.pointee.limit
     state.pointee.limit = min(limit, Place.generationMax + 1)
-    guard state.pointee.parkedFirst != 0 else { return }
-    let last = entry(UInt32(state.pointee.parkedLast - 1))
-    last.pointee.place = Place.free(next: state.pointee.free).with(generation: last.pointee.place.generation)
-    state.pointee.free = state.pointee.parkedFirst
-    state.pointee.latest = max(state.pointee.latest, before)
-    state.pointee.parkedFirst = 0
-    state.pointee.parkedLast = 0
+    var next = state.pointee.parked
+    state.pointee.parked = 0
+    while next != 0 {
+      let own = next
+      let entry = entry(UInt32(own - 1))
+      let place = entry.pointee.place
+      next = place.value
+      let isFree = place.generation < state.pointee.limit
+      entry.pointee.place =
+        Place.free(next: isFree ? state.pointee.free : state.pointee.parked).with(generation: place.generation)
+      if isFree { state.pointee.free = own } else { state.pointee.parked = own }
+    }
   }
 
   func setFloor(_ floor: UInt32) {
