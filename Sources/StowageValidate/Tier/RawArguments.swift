@@ -39,7 +39,6 @@ struct RawArguments {
       case .number(let number): Value(number: number)
       case .text(let text): Value(text: Array(text.utf8))
       case .secret(let secret): Value(text: secret.withBytes { Array($0) })
-      case .secret(let secret): Value(text: secret.withBytes { Array($0) })
       case nil: Value(text: option.textDefault.map { Array($0.utf8) }, number: option.numberDefault, isGiven: false)
       }
     }
