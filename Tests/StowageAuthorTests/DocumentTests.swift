@@ -57,9 +57,22 @@ import Testing
     // One shell for the page, so that a block begins where the one before it ended.
     let script = run.map { "echo '== line \($0.line)'\n\($0.text)" }.joined()
     try folder.write("set -eu\n" + script, to: ".page.sh")
+    if page == "docs/commands.md" { try installTiers(into: folder) }
     // A command that reads would wait for ever; what is installed goes into the folder.
     let outcome = try Workshop.run("exec sh .page.sh </dev/null", in: folder.url, seconds: 240, home: folder.path)
     #expect(outcome.status == 0, "\(page): \(outcome.output.suffix(1500)) \(outcome.errors.suffix(1500))")
+  }
+
+  /// The shipped tiers, where `stowage` looks for those of a user whose home is the folder.
+  private func installTiers(into folder: TemporaryFolder) throws {
+    let plugins = folder.file(".local/lib/stowage/plugins")
+    try FileManager.default.createDirectory(at: plugins, withIntermediateDirectories: true)
+    let built = URL(fileURLWithPath: StowageTestSupport.Command.stowage).deletingLastPathComponent()
+    for tier in ["lz4", "zstd", "brotli", "aes-gcm", "swapfile"] {
+      let target = plugins.appendingPathComponent("\(tier).tier.so")
+      try FileManager.default.copyItem(at: built.appendingPathComponent("lib\(tier)-tier.so"), to: target)
+      try FileManager.default.setAttributes([.posixPermissions: 0o755], ofItemAtPath: target.path)
+    }
   }
 
   @Test("links between the pages lead somewhere", arguments: pages)
