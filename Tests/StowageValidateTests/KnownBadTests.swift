@@ -20,6 +20,9 @@ import Testing
     try expectExactly(variant.check, on: variant.name)
   }
 
+  /// Fixtures that end the process by abort, of which the file warns as well.
+  private static let aborting: Set = ["backing-kill", "backing-open-twice", "backing-root-kill", "transform-fuzz"]
+
   private func expectExactly(_ id: String, on fixture: String) throws {
     let check = try #require(CheckList.check(id))
     let folder = try TemporaryFolder()
@@ -27,7 +30,10 @@ import Testing
     var validator = Validator(seed: Self.seed, helper: Command.stowage)
     validator.level = max(2, check.level)
     let validation = try validator.validate(file: file.path)
-    let bad = validation.results.filter { $0.outcome.isBad || (check.isWarning && $0.outcome == .warning) }
+    let bad = validation.results.filter { result in
+      let isMeant = result.id == "file-process-calls" && Self.aborting.contains(fixture)
+      return result.outcome.isBad || (result.outcome == .warning && !isMeant)
+    }
     #expect(bad.map(\.id) == [id], "\(bad.map { "\($0.id): \($0.outcome.rawValue): \($0.message)" })")
     for result in validation.results where result.outcome == .notRun { #expect(!result.message.isEmpty) }
   }
@@ -49,14 +55,34 @@ import Testing
     }
   }
 
-  @Test("the shipped tiers pass", arguments: ["lz4", "zstd", "brotli", "aes-gcm", "swapfile"])
-  func shipped(_ name: String) throws {
-    let folder = try TemporaryFolder()
+  private func shippedFile(_ name: String, into folder: TemporaryFolder) throws -> URL {
     let own = URL(fileURLWithPath: "/proc/self/exe").resolvingSymlinksInPath().deletingLastPathComponent()
     let file = folder.file("\(name).tier.so")
     try FileManager.default.copyItem(at: own.appendingPathComponent("lib\(name)-tier.so"), to: file)
     try FileManager.default.setAttributes([.posixPermissions: 0o755], ofItemAtPath: file.path)
-    let validator = Validator(seed: KnownBadTests.seed, helper: Command.stowage)
+    return file
+  }
+
+  /// The time of the processor and not that of the clock: what else the machine does must not decide.
+  @Test("the default validation of an ordinary transform takes less than 15 s of the processor's time")
+  func quick() throws {
+    let folder = try TemporaryFolder()
+    let file = try shippedFile("lz4", into: folder)
+    let line = "\"$0\" plugins validate \"$1\" >&2 && times"
+    let outcome = try Command.run("/bin/sh", ["-c", line, Command.stowage, file.path])
+    #expect(outcome.status == 0, "\(outcome.errors)")
+    // The second line is of the shell's children, theirs included: "0m1.405000s 0m1.327000s".
+    let times = try #require(outcome.output.split(separator: "\n").last)
+    let seconds = times.matches(of: /([0-9]+)m([0-9.]+)s/).reduce(0.0) { $0 + Double($1.1)! * 60 + Double($1.2)! }
+    #expect(seconds > 0 && seconds < 15, "\(times)")
+  }
+
+  @Test("the shipped tiers pass", arguments: ["lz4", "zstd", "brotli", "aes-gcm", "swapfile"], [5, 10])
+  func shipped(_ name: String, _ level: Int) throws {
+    let folder = try TemporaryFolder()
+    let file = try shippedFile(name, into: folder)
+    var validator = Validator(seed: KnownBadTests.seed, helper: Command.stowage)
+    validator.level = level
     let began = ContinuousClock.now
     let validation = try validator.validate(file: file.path)
     // swapfile uses its file by io_uring, where no storage can be put in its place.
@@ -65,7 +91,7 @@ import Testing
       $0.outcome != .passed && $0.outcome != .notApplicable && !unknown.contains($0.id)
     }
     #expect(other.isEmpty, "\(other.map { "\($0.id): \($0.outcome.rawValue): \($0.message)" })")
-    print("\(name): \(validation.results.count) checks in \((ContinuousClock.now - began) / .seconds(1)) s")
+    print("\(name), level \(level): \(validation.results.count) checks in \((ContinuousClock.now - began) / .seconds(1)) s")
   }
 
   @Test("every fixture is one of a check, and each check says what it is about")

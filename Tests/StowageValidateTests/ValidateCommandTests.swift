@@ -161,7 +161,8 @@ import Testing
     let path = "path=\(folder.path)/none"
     let cases: [(set: [String], says: String)] = [
       (["levle=3"], "did you mean 'level'?"), (["level=abc"], "'abc' will not do; expected a whole number"),
-      (["level=100"], "'100' will not do"), (["mode=fastt"], "did you mean 'fast'?"), (["zzzzzz=1"], "there are path"),
+      (["level=100"], "'100' will not do"), (["mode=fastt"], "did you mean 'fast'?"),
+      (["zzzzzz=1"], "those that there are: level, mode, passphrase, path, pin, size, sync"),
     ]
     for (set, says) in cases {
       let outcome = try Command.run(

@@ -25,7 +25,7 @@ public enum GivenOptions {
     guard hasAnswer, let key = options.keys.sorted().first(where: { !known.contains($0) }) else { return nil }
     let all = Set(known).sorted()
     let near = NearNames.question(NearNames.of(key, in: all))
-    let list = all.isEmpty ? "; there are none" : "; there are \(all.joined(separator: ", "))"
+    let list = all.isEmpty ? "; there are none" : "; those that there are: \(all.joined(separator: ", "))"
     return "there is no option '\(DisplayText.plain(key))'" + (near.isEmpty ? list : near)
   }
 
