@@ -145,7 +145,7 @@ final class SessionWorld: @unchecked Sendable {
   private func checkpoint(_ store: Store) {
     current = self
     do {
-      if interleaves { try SimulatedDisk.setInterleave(interleaveNow) }
+      if interleaves { try disk.setInterleave(interleaveNow) }
       let report = try store.checkpoint()
       if report.sequence <= completed { fail("checkpoint \(report.sequence) after \(completed)") }
       completed = report.sequence
@@ -153,7 +153,7 @@ final class SessionWorld: @unchecked Sendable {
     } catch {
       counts.failedCheckpoints += 1
     }
-    try? SimulatedDisk.setInterleave(nil)
+    try? disk.setInterleave(nil)
     current = nil
   }
 

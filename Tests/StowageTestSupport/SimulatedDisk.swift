@@ -44,11 +44,11 @@ public struct SimulatedDisk: @unchecked Sendable {
     return tier
   }
 
-  /// Called before every write of every disk, on the thread that makes it, with no lock held.
-  public static func setInterleave(_ body: (@convention(c) () -> Void)?) throws {
-    typealias Set = @convention(c) ((@convention(c) () -> Void)?) -> Void
-    let library = try library.get()
-    unsafeBitCast(try TierLibrary.symbol("simdisk_interleave", library.pointer), to: Set.self)(body)
+  /// Called before every write, on the thread that makes it, with no lock held.
+  public func setInterleave(_ body: (@convention(c) () -> Void)?) throws {
+    typealias Set = @convention(c) (UInt32, (@convention(c) () -> Void)?) -> Void
+    let set: Set = try function("simdisk_interleave")
+    set(number, body)
   }
 
   /// The power fails in the call (write, sync or new root) with this number from now on; 0: never.

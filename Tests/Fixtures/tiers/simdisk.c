@@ -31,13 +31,13 @@ typedef struct {
   // In a thousand: syncs that fail, writes that find no room, reads that give other bytes.
   uint32_t fail_syncs, fail_writes, flip_reads;
   uint64_t failures;
+  // Called before a write, while no lock is held: the test uses the store then.
+  void (*interleave)(void);
+  int in_interleave;
 } disk;
 
 static const stowage_host *host;
 static disk disks[DISKS];
-// Called before a write, while no lock is held: the test uses the store then.
-static void (*interleave)(void);
-static int in_interleave;
 
 static uint64_t next_random(disk *d) {
   uint64_t z = d->random += UINT64_C(0x9E3779B97F4A7C15);
@@ -117,7 +117,7 @@ FOR_TEST void simdisk_format(uint32_t number, uint64_t slots, uint32_t page_size
   d->current = calloc(slots, page_size);
 }
 
-FOR_TEST void simdisk_interleave(void (*body)(void)) { interleave = body; }
+FOR_TEST void simdisk_interleave(uint32_t number, void (*body)(void)) { disks[number].interleave = body; }
 
 // The power fails in the call with this number from now on; 0: never.
 FOR_TEST void simdisk_die_in(uint32_t number, uint64_t calls) {
@@ -211,10 +211,10 @@ static int32_t sim_write(stowage_instance *instance, stowage_context *context, u
                          const uint8_t *buffer, const stowage_object *objects) {
   (void)context, (void)objects;
   disk *d = of(instance);
-  if (interleave && !in_interleave) {
-    in_interleave = 1;
-    interleave();
-    in_interleave = 0;
+  if (d->interleave && !d->in_interleave) {
+    d->in_interleave = 1;
+    d->interleave();
+    d->in_interleave = 0;
   }
   if (slot + count > d->slots) return STOWAGE_GONE;
   if (d->is_dead) return say(STOWAGE_IO, "no power");
