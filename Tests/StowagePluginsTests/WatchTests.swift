@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import Foundation
+import Glibc
 import StowageEngine
 import StowagePlugins
 import StowageTestSupport
@@ -37,6 +38,27 @@ import Testing
     try drop("bad-tiers/good.c", name: "new", defines: ["ANOTHER"])
     #expect(try watch.next(timeout: .seconds(20)).map(\.name) == ["new"])
     try folder.write("no tier", to: "readme.txt")
+    #expect(try watch.next(timeout: .milliseconds(50)).isEmpty)
+  }
+
+  @Test func `links count, and folders that are made later`() throws {
+    let elsewhere = try TemporaryFolder()
+    let built = try TierCompiler.compile("bad-tiers/good.c", into: elsewhere.url, name: "good")
+    let later = folder.file("lib/plugins")
+    let both = PluginFinder(path: PluginPath(folders: [folder.path, later.path]), prober: finder.prober)
+    let watch = try PluginWatch(both)
+    #expect(symlink(built.path, folder.file("good.tier.so").path) == 0)
+    #expect(try watch.next(timeout: .seconds(20)).map(\.name) == ["good"])
+    #expect(link(built.path, folder.file("hard.tier.so").path) == 0)
+    #expect(try watch.next(timeout: .seconds(20)).count == 1)
+    // As a first installation does it.
+    try FileManager.default.createDirectory(
+      at: later, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o755])
+    try FileManager.default.copyItem(at: built, to: later.appendingPathComponent("later.tier.so"))
+    var found: [PluginRecord] = []
+    let until = ContinuousClock.now + .seconds(20)
+    while found.isEmpty, ContinuousClock.now < until { found = try watch.next(timeout: .seconds(1)) }
+    #expect(found.map(\.file) == [later.appendingPathComponent("later.tier.so").path])
     #expect(try watch.next(timeout: .milliseconds(50)).isEmpty)
   }
 
