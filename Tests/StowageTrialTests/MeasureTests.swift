@@ -55,17 +55,23 @@ import Testing
   }
 
   @Test(.timeLimit(.minutes(1))) func theSamplerSeesWhatIsUsed() throws {
+    // Other tests in this process use and free memory meanwhile, now and then as much: then it is measured again.
+    var seen: (peak: Int, phase: Int) = (0, 0)
+    for _ in 0..<10 where seen.peak <= 32 << 20 || seen.phase <= 32 << 20 { seen = try measured(64 << 20) }
+    #expect(seen.peak > 32 << 20)
+    #expect(seen.phase > 32 << 20)
+  }
+
+  /// What the sampler sees while so much memory is used for a moment.
+  private func measured(_ length: Int) throws -> (peak: Int, phase: Int) {
     let sampler = try #require(MemorySampler())
     sampler.start()
-    let length = 64 << 20
     let memory = try #require(mmap(nil, length, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0))
     memset(memory, 1, length)
     usleep(100_000)
     munmap(memory, length)
     sampler.stop()
-    // Other tests in this process use and free memory meanwhile, but not as much.
-    #expect(sampler.peakBytes > 32 << 20)
-    #expect(sampler.takePhasePeak() > 32 << 20)
+    return (sampler.peakBytes, sampler.takePhasePeak())
   }
 
   @Test func destructorCallsAreCountedPageByPage() {
