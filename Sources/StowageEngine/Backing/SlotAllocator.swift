@@ -162,21 +162,24 @@ extension SlotAllocator {
   /// Whether the last completed checkpoint needs the slot.
   func isHeld(_ slot: Int) -> Bool { hold(slot / 64).map { $0[0] >> UInt64(slot % 64) & 1 != 0 } ?? false }
 
-  /// The checkpoint under way has completed, or was given up. Slots that neither needs any more are free.
+  /// The checkpoint under way has completed, or was given up. Slots that neither needs any more are free: how many.
   /// - Parameter keepsBoth: it is not known which of the two holds: what either needs stays.
-  func endHolding(completed: Bool, keepsBoth: Bool = false) {
+  @discardableResult func endHolding(completed: Bool, keepsBoth: Bool = false) -> Int {
+    var count = 0
     for index in 0..<state.pointee.touchedWords {
-      guard let hold = hold(index) else { return }
+      guard let hold = hold(index) else { return 0 }
       if keepsBoth { hold[0] |= hold[1] } else if completed { hold[0] = hold[1] }
       hold[1] = 0
       var freed = hold[2] & ~hold[0]
       hold[2] &= ~freed
+      count += freed.nonzeroBitCount
       while freed != 0 {
         state.pointee.released -= 1
         free(index * 64 + freed.trailingZeroBitCount)
         freed &= freed - 1
       }
     }
+    return count
   }
 
   /// Marks a slot as in use, and needed by the last completed checkpoint: what is found in a session that is resumed. False

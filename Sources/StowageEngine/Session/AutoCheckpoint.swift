@@ -68,7 +68,6 @@ extension Engine {
   }
 
   private func serveOnce(_ keeper: SessionKeeper) {
-    let before = lock.withLock { heldSlots }
     var failed = false
     do throws(StoreError) {
       _ = try checkpoint()
@@ -78,8 +77,7 @@ extension Engine {
     }
     lock.withLock {
       if !failed { keeper.refusal = nil }
-      let freed = before - heldSlots
-      if failed || freed <= 0 { keeper.restUntil = environment.now() &+ 1_000_000_000 }
+      if failed || keeper.slotsFreed == 0 { keeper.restUntil = environment.now() &+ 1_000_000_000 }
     }
     keeper.isWanted.store(false, ordering: .releasing)
     work.notify()

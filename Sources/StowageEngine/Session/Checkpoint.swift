@@ -348,7 +348,7 @@ struct CheckpointRun {
     keeper.headSlots = newHead
     keeper.needsWhole = false
     engine.lock.withLock {
-      port.slots.endHolding(completed: true)
+      keeper.slotsFreed = port.slots.endHolding(completed: true)
       engine.pages.setLimit(root.generationLimit)
       engine.noteLimits(keeper)
     }
@@ -361,7 +361,7 @@ struct CheckpointRun {
     keeper.root = nil
     keeper.doubtfulSlots += newKept + newHead
     (newKept, newHead) = ([], [])
-    engine.lock.withLock { port.slots.endHolding(completed: false, keepsBoth: true) }
+    engine.lock.withLock { _ = port.slots.endHolding(completed: false, keepsBoth: true) }
     isCut = false
   }
 

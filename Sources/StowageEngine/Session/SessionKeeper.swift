@@ -41,6 +41,8 @@ final class SessionKeeper: @unchecked Sendable {
   var thread: EngineThread?
   /// A checkpoint for want of room failed, or freed nothing: not again before then. Guarded by the engine's lock.
   var restUntil: UInt64 = 0
+  /// What the last checkpoint that completed made room of. Guarded by the engine's lock.
+  var slotsFreed = 0
   /// Why the last checkpoint for want of room failed. Guarded by the engine's lock.
   var refusal: String?
   /// From these ids on, a checkpoint is made that sets limits anew. Guarded by the engine's lock.
