@@ -97,11 +97,15 @@ let package = Package(
       name: "StowageTrial",
       dependencies: ["StowageBasics", "StowageEngine", "CStowageSystem", "CStowageTrial"],
       swiftSettings: common),
+    .target(
+      name: "CStowageNet", linkerSettings: [.linkedLibrary("ssl"), .linkedLibrary("crypto")]),
+    .target(
+      name: "StowageNBD", dependencies: ["StowageEngine", "CStowageSystem", "CStowageNet"], swiftSettings: common),
     .executableTarget(
       name: "stowage",
       dependencies: [
         "StowageBasics", "StowageEngine", "StowagePlugins", "StowageControl", "StowageTrial", "StowageValidate",
-        "StowageTemplates", "CStowageProbe",
+        "StowageTemplates", "StowageNBD", "CStowageProbe", "CStowageSystem",
         .product(name: "CStowageTier", package: "plugin-sdk"),
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "Logging", package: "swift-log"),

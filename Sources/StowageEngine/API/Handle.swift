@@ -56,3 +56,13 @@ public struct DroppedPage: Sendable, Hashable {
 /// Called exactly once for each page that is dropped (an unreadable one included) or still there at
 /// close; on an engine thread, with no lock held. It may call the store, except `close`.
 public typealias Destructor = @Sendable (DroppedPage) -> Void
+
+/// Where a page is at one moment.
+public enum PageLocation: Sendable, Hashable {
+  /// One repeated word, in the page table.
+  case sameFilled
+  /// In a level of RAM; its place in `Store.levelNames`.
+  case memory(level: Int)
+  /// In a backing: loading it calls into that tier.
+  case backing(level: Int)
+}

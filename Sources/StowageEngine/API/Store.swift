@@ -155,6 +155,10 @@ public final class Store: Sendable {
   /// - Parameter body: called on this thread, with no lock held.
   public func forEachPage(_ body: (PageSummary) -> Void) throws(StoreError) { try engine.forEachPage(body) }
 
+  /// Where a page is now.
+  /// - Returns: nil when the handle is stale.
+  public func location(of handle: Handle) -> PageLocation? { engine.location(of: handle) }
+
   /// What the session says of itself; nil without one.
   public var sessionSummary: SessionSummary? { engine.sessionSummary }
 
