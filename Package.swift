@@ -89,7 +89,7 @@ let package = Package(
     .target(
       name: "StowageControl",
       dependencies: [
-        "StowageEngine", "StowagePlugins", .product(name: "TOMLKit", package: "TOMLKit"),
+        "StowageEngine", "StowagePlugins", "CStowageNet", .product(name: "TOMLKit", package: "TOMLKit"),
         .product(name: "CStowageTier", package: "plugin-sdk"),
       ],
       swiftSettings: common),
@@ -105,7 +105,7 @@ let package = Package(
       name: "stowage",
       dependencies: [
         "StowageBasics", "StowageEngine", "StowagePlugins", "StowageControl", "StowageTrial", "StowageValidate",
-        "StowageTemplates", "StowageNBD", "CStowageProbe", "CStowageSystem",
+        "StowageTemplates", "StowageNBD", "CStowageProbe", "CStowageNet",
         .product(name: "CStowageTier", package: "plugin-sdk"),
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "Logging", package: "swift-log"),

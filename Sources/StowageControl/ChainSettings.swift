@@ -13,6 +13,8 @@ public struct ChainSettings: Sendable, Hashable {
   public var patience: Duration?
   /// nil: the default chain.
   public var tiers: [TierSettings]?
+  /// For `stowage serve`.
+  public var serve = ServeSettings()
   /// Where this stands; nil when it comes from no file.
   public var source: ConfigurationSource?
 

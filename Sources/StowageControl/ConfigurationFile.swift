@@ -56,6 +56,7 @@ public enum ConfigurationFile {
     settings.patience = try reader.duration("patience")
     settings.storeMemory = try storeMemory(&reader)
     settings.tiers = try tiers(&reader)
+    settings.serve = try ServeReader.read(&reader)
     try reader.finish()
     if let part = settings.storeMemory, let whole = settings.memory, part > whole {
       throw source.error(

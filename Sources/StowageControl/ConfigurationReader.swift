@@ -45,12 +45,12 @@ struct ConfigurationReader {
 
   func error(_ key: String, _ reason: String) -> ConfigurationError { source.error(path + [key], reason) }
 
-  private mutating func value(_ key: String) -> ConfigurationTree? {
+  mutating func value(_ key: String) -> ConfigurationTree? {
     known.append(key)
     return values.removeValue(forKey: key)
   }
 
-  private func wrong(_ key: String, _ value: ConfigurationTree, _ expected: String) -> ConfigurationError {
+  func wrong(_ key: String, _ value: ConfigurationTree, _ expected: String) -> ConfigurationError {
     error(key, "expected \(expected), this is \(DisplayText.plain(value.kind))")
   }
 

@@ -35,6 +35,11 @@ public enum JSONValue: Sendable, Hashable {
     return text
   }
 
+  /// As one line.
+  public func renderedOnOneLine() -> String {
+    rendered().split(separator: "\n").map { $0.drop { $0 == " " } }.joined(separator: " ")
+  }
+
   private func write(to text: inout String, indent: Int) {
     switch self {
     case .null: text += "null"

@@ -43,6 +43,10 @@ public final class Export: Sendable {
   }
 
   var size: Int { settings.size }
+  /// Bytes of blocks that are no holes.
+  public var usedBytes: Int { map.used << pageShift }
+  /// RAM of the map from blocks to handles once every block is written; it is not part of the store's limit.
+  public var mapBytes: Int { map.byteCount }
 
   // MARK: Reading
 

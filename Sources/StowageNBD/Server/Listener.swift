@@ -5,7 +5,7 @@ internal import Glibc
 /// A socket that clients connect to.
 public struct Listener: Sendable {
   public let address: ListenAddress
-  let descriptor: Int32
+  public let descriptor: Int32
   /// Its path is this server's to remove.
   private let ownsPath: Bool
 
