@@ -43,12 +43,14 @@ final class Daemon: @unchecked Sendable {
     try ControlPath.prepare(settings.control!)
     controlListener = try Listener(.unix(settings.control!))
     var opened: [Listener] = []
+    var half: Store?
     do {
       for descriptor in ServiceManager.activatedDescriptors() { opened.append(try Listener(activated: descriptor)) }
       if opened.isEmpty || !settings.listen.isEmpty { for address in addresses { opened.append(try Listener(address)) } }
       let drops = DropRelay()
       if settings.swap == true { notes += try SwapMode.enter() }
       store = try opening.open { drops.deliver($0) }
+      half = store
       exports = try ExportSet(
         Self.exports(settings), store: store, wasSuspended: opening.wasSuspended, forgets: settings.discard == true)
       drops.target = exports
@@ -56,6 +58,8 @@ final class Daemon: @unchecked Sendable {
     } catch {
       for listener in opened { listener.close() }
       controlListener.close()
+      // What was suspended stays so: a mistake in the settings must cost nothing.
+      if opening.wasSuspended, let half, half.sessionSummary != nil { _ = try? half.suspend() }
       throw error
     }
     listeners = opened
