@@ -158,6 +158,12 @@ let package = Package(
       ],
       swiftSettings: common),
     .testTarget(
+      name: "StowageNBDTests",
+      dependencies: [
+        "StowageBasics", "StowageEngine", "StowageNBD", "StowageTestSupport", "stowage",
+      ],
+      swiftSettings: common),
+    .testTarget(
       name: "StowageTrialTests",
       dependencies: ["StowageBasics", "StowageTrial", "StowageEngine", "StowageTestSupport", "stowage"],
       swiftSettings: common),

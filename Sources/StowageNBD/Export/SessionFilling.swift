@@ -31,7 +31,9 @@ struct SessionFilling {
     let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: store.pageSize, alignment: 4096)
     defer { buffer.deallocate() }
     for page in pages {
-      try store.peek(page, into: buffer)
+      do throws(StoreError) { try store.peek(page, into: buffer) } catch {
+        throw ExportError("the session's names of its exports cannot be read: \(error)")
+      }
       guard let (number, name) = NamePage.parse(UnsafeRawBufferPointer(buffer)) else {
         throw ExportError("the session names an export in a way that this version does not know; it was written by another")
       }
