@@ -6,6 +6,7 @@
 #   make test           all tests
 #   make check-abi      the headers of the kit: they compile alone, and are what plugin-sdk/abi says
 #   make test-sanitize  the engine's tests under ThreadSanitizer and AddressSanitizer; -short: as CI runs them
+#   make vm-test        a real kernel swaps and hibernates to `stowage serve` (qemu, without KVM)
 #   make bench-cost     the engine's cost beside the bare codec, over real pages
 #   make clean
 SHELL := /bin/bash
@@ -17,7 +18,7 @@ PREFIX ?= /usr/local
 export PREFIX DESTDIR
 SWIFT_BUILD := swift build -c release --scratch-path $(BUILD)
 
-.PHONY: run build install test check-abi test-sanitize test-sanitize-short bench-cost requirements clean
+.PHONY: run build install test check-abi test-sanitize test-sanitize-short vm-test bench-cost requirements clean
 
 run: build
 	bin/stowage trial
@@ -45,6 +46,9 @@ test-sanitize: requirements
 
 test-sanitize-short: requirements
 	scripts/test-sanitize --short
+
+vm-test: build
+	scripts/vm-test
 
 bench-cost: build
 	$(SWIFT_BUILD) --product engine-cost

@@ -26,4 +26,7 @@ int stowage_peer(int socket, int32_t *process, uint32_t *user) {
 
 int stowage_become_io_flusher(void) { return prctl(PR_SET_IO_FLUSHER, 1, 0, 0, 0) == 0 ? 0 : errno; }
 
-int stowage_lock_all_memory(void) { return mlockall(MCL_CURRENT | MCL_FUTURE) == 0 ? 0 : errno; }
+int stowage_lock_all_memory(void) {
+  // Not all that is mapped: tables reserve far more addresses than they will ever use.
+  return mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT) == 0 ? 0 : errno;
+}

@@ -57,7 +57,7 @@ import Testing
     // One shell for the page, so that a block begins where the one before it ended.
     let script = run.map { "echo '== line \($0.line)'\n\($0.text)" }.joined()
     try folder.write("set -eu\n" + script, to: ".page.sh")
-    if page == "docs/commands.md" { try installTiers(into: folder) }
+    if ["docs/commands.md", "docs/serve.md"].contains(page) { try installTiers(into: folder) }
     // A command that reads would wait for ever; what is installed goes into the folder.
     let outcome = try Workshop.run("exec sh .page.sh </dev/null", in: folder.url, seconds: 240, home: folder.path)
     #expect(outcome.status == 0, "\(page): \(outcome.output.suffix(1500)) \(outcome.errors.suffix(1500))")

@@ -6,6 +6,8 @@ import Testing
 /// Programs that others have written, as clients of `stowage serve`.
 @Suite(.serialized) struct RealClientTests {
   private static let size = "96MiB"
+  /// The threads that tests run on block signals, and programs that end by SIGTERM would inherit that.
+  private static let unblocking = "/usr/bin/env"
 
   /// A disk with a chain down to an encrypted file, and little RAM.
   private func rig(_ more: String...) throws -> DaemonRig {
@@ -94,7 +96,7 @@ import Testing
     let image = try image(rig)
     try expectSuccess(
       try Command.run(
-        nbdkit, ["-U", "-", "nbd", "uri=\(rig.uri("disk"))", "--run", "\(copy) \(image) $uri && \(copy) $uri \(rig.path("back"))"]))
+        Self.unblocking, ["--default-signal", nbdkit, "-U", "-", "nbd", "uri=\(rig.uri("disk"))", "--run", "\(copy) \(image) $uri && \(copy) $uri \(rig.path("back"))"]))
     try expectSame(image, rig.path("back"))
     try end(rig)
   }
@@ -106,8 +108,8 @@ import Testing
     let rig = try rig()
     let image = try image(rig)
     let mount = Process()
-    mount.executableURL = URL(fileURLWithPath: fuse)
-    mount.arguments = [rig.path("mount/disk"), rig.uri("disk")]
+    mount.executableURL = URL(fileURLWithPath: Self.unblocking)
+    mount.arguments = ["--default-signal", fuse, rig.path("mount/disk"), rig.uri("disk")]
     try FileManager.default.createDirectory(at: rig.folder.file("mount"), withIntermediateDirectories: true)
     try Data().write(to: rig.folder.file("mount/disk"))
     mount.standardError = FileHandle.nullDevice

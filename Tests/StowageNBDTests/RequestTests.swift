@@ -164,7 +164,7 @@ import Testing
     #expect(figures.levels.last.map { $0.pagesEntered > 0 } == true, "nothing came to the disk")
   }
 
-  private static func compareWithModel(_ client: RawClient, at base: Int, bytes: Int, seed: UInt64) throws {
+  static func compareWithModel(_ client: RawClient, at base: Int, bytes: Int, seed: UInt64) throws {
     var generator = SeededRandom(seed: seed)
     var model = [UInt8](repeating: 0, count: bytes)
     for step in 0..<600 {

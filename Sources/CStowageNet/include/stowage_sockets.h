@@ -16,7 +16,7 @@ int stowage_peer(int socket, int32_t *_Nonnull process, uint32_t *_Nonnull user)
 /// (PR_SET_IO_FLUSHER, Linux 5.6). 0, or an errno.
 int stowage_become_io_flusher(void);
 
-/// Locks all memory of the process in RAM, now and later. 0, or an errno.
+/// Locks all memory of the process in RAM, each page from its first use on. 0, or an errno.
 int stowage_lock_all_memory(void);
 
 #endif

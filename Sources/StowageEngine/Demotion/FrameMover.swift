@@ -14,7 +14,7 @@ extension Engine {
     let frameCount = Int(arena.head(segment).pointee.used) / pageSize
     var index = 0
     while index < frameCount {
-      var dropped = dropList(when: passesDiscardPoint(from: work.level, to: work.route.target))
+      var dropped = discardList(when: passesDiscardPoint(from: work.level, to: work.route.target))
       let room = roomForFrames(context, work.route)
       guard room > 0 else { break }
       lock.lock()
@@ -42,7 +42,7 @@ extension Engine {
     guard let port = ports[work.level], let hold = lock.withLock({ takeScratch(level: work.level) }) else { return }
     defer { lock.withLock { giveScratch(hold) } }
     let room = roomForFrames(context, work.route)
-    var dropped = dropList(when: passesDiscardPoint(from: work.level, to: work.route.target))
+    var dropped = discardList(when: passesDiscardPoint(from: work.level, to: work.route.target))
     var count = 0
     lock.lock()
     while count < min(room, framesPerSegment), dropped.count <= Self.dropsMax - FrameTable.chunksMax,

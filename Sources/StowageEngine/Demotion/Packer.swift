@@ -73,7 +73,7 @@ extension Engine {
       }
       let used = Int(arena.head(segment).pointee.used)
       let room = scratch == nil ? JobSpace.batchMax : min(JobSpace.batchMax, (segmentSize - filled) / pageSize)
-      var dropped = dropList(when: drop != nil)
+      var dropped = discardList(when: drop != nil)
       lock.lock()
       var added = gather(
         segment, from: &cursor.offset, to: used, into: space.items + count, room: room, drop: drop, &dropped,

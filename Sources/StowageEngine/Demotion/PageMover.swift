@@ -12,7 +12,7 @@ extension Engine {
     let drops = passesDiscardPoint(from: source, to: route.target)
     var offset = 0
     while offset < used {
-      var dropped = dropList(when: drops)
+      var dropped = discardList(when: drops)
       lock.lock()
       let count = gather(
         segment, from: &offset, to: used, into: space.items, room: JobSpace.batchMax,

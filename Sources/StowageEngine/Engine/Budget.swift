@@ -78,20 +78,22 @@ extension Engine {
   /// Levels with a limit of their own get it, the others share what is left by weight. When all that was
   /// given is more than there is, everyone gets less in proportion.
   private func setRamLimits(pool: Int) {
-    let inRam = (0..<levelCount).filter { holdsSegments($0) }
+    // No list is made of them: this happens while tables grow, when nothing may be allocated.
+    var (count, last) = (0, 0)
+    for level in 0..<levelCount where holdsSegments(level) { (count, last) = (count + 1, level) }
     var given = 0
     var weights = 0
-    for level in inRam {
+    for level in 0..<levelCount where holdsSegments(level) {
       if levels[level].limitGiven >= 0 {
         given += levels[level].limitGiven / segmentSize
       } else {
-        weights += weight(level, last: inRam.last ?? 0)
+        weights += weight(level, last: last)
       }
     }
-    let floor = weights > 0 ? inRam.count * 2 : 0
+    let floor = weights > 0 ? count * 2 : 0
     let scale = given > max(0, pool - floor) ? Double(max(0, pool - floor)) / Double(max(1, given)) : 1
     let rest = max(0, pool - Int(Double(given) * scale))
-    for level in inRam {
+    for level in 0..<levelCount where holdsSegments(level) {
       // The store goes down further, so that threads that put are woken once for many pages.
       let drained = level == 0 ? 4 : 8
       if levels[level].limitGiven >= 0 {
@@ -99,7 +101,7 @@ extension Engine {
         let scaled = Int(Double(wish) * scale)
         levels[level].setLimit(levels[level].limitGiven == 0 ? 0 : max(2, scaled), drained: drained)
       } else {
-        levels[level].setLimit(max(2, rest * weight(level, last: inRam.last ?? 0) / max(1, weights)), drained: drained)
+        levels[level].setLimit(max(2, rest * weight(level, last: last) / max(1, weights)), drained: drained)
       }
     }
   }

@@ -155,6 +155,11 @@ extension Engine {
     return list
   }
 
+  /// The same for discardable pages that pass a discard point: a store that holds none allocates nothing for them.
+  func discardList(when drops: Bool) -> [DroppedPage] {
+    dropList(when: drops && lock.withLock { state.pointee.discardablePages > 0 })
+  }
+
   /// Calls destructors. Without the lock, on an engine thread (or, when manually scheduled, in `step`).
   func deliver(_ drops: [DroppedPage]) {
     guard let destructor else { return }
