@@ -50,7 +50,9 @@ struct StatusCommand: ParsableCommand {
   }
 
   private func clients(_ status: ControlReply) -> TextTable {
-    var table = TextTable(columns: [("CLIENT OF", .left), ("REQUESTS", .right), ("READ", .right), ("WRITTEN", .right), ("FROM", .left)])
+    var table = TextTable(columns: [
+      ("CLIENT OF", .left), ("REQUESTS", .right), ("READ", .right), ("WRITTEN", .right), ("FROM", .left),
+    ])
     for client in status.list("clients") {
       table.add([
         .init(DisplayText.plain(client.text("export", or: "(handshake)"))), .init(grouped(client.number("requests"))),

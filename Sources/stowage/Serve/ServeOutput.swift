@@ -27,9 +27,8 @@ struct ServeOutput {
     }
     for (export, uris) in zip(exports.exports, uris) {
       let words = (export.settings.isReadOnly ? ["read-only"] : []) + [export.settings.durability.rawValue]
-      for uri in uris {
-        say("\(DisplayText.plain(export.settings.name)): \(SizeLabel(export.settings.size)), \(words.joined(separator: ", ")): \(uri)")
-      }
+      let name = DisplayText.plain(export.settings.name)
+      for uri in uris { say("\(name): \(SizeLabel(export.settings.size)), \(words.joined(separator: ", ")): \(uri)") }
     }
     say("ready; 'stowage status' tells how it is, 'stowage suspend' ends it")
   }

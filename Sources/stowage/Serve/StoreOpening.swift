@@ -89,7 +89,8 @@ struct StoreOpening {
     }
     let input = settings.tiers == nil ? place["path"] : last?.options["path"]
     switch input {
-    case .text(let path), .word(let path): return FilePaths.absolute(path, from: settings.source?.folder ?? FilePaths.workingFolder())
+    case .text(let path), .word(let path):
+      return FilePaths.absolute(path, from: settings.source?.folder ?? FilePaths.workingFolder())
     default: return nil
     }
   }

@@ -86,7 +86,9 @@ struct TiersSetCommand: ParsableCommand {
   @Flag(help: "Write JSON.") var json = false
 
   func validate() throws {
-    guard limit != nil || memory != nil else { throw ValidationError("say what to set: --limit SIZE of a tier, or --memory SIZE") }
+    guard limit != nil || memory != nil else {
+      throw ValidationError("say what to set: --limit SIZE of a tier, or --memory SIZE")
+    }
     guard (limit == nil) == (tier == nil) else { throw ValidationError("--limit and the tier whose limit it is go together") }
   }
 

@@ -7,9 +7,8 @@ import Testing
 enum Requirement {
   /// The path of a program; without it the test is not run, and says what is missing.
   static func program(_ name: String, package: String) throws -> String {
-    for folder in ["/usr/bin", "/usr/sbin", "/bin", "/sbin"] where FileManager.default.isExecutableFile(atPath: "\(folder)/\(name)") {
-      return "\(folder)/\(name)"
-    }
+    let places = ["/usr/bin", "/usr/sbin", "/bin", "/sbin"].map { "\($0)/\(name)" }
+    if let path = places.first(where: { FileManager.default.isExecutableFile(atPath: $0) }) { return path }
     try Test.cancel("'\(name)' is missing; install the package \(package)")
   }
 }

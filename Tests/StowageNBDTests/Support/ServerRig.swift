@@ -64,9 +64,16 @@ struct ProcessFigures: Equatable {
   var descriptors: Int
   var threads: Int
 
+  /// Sockets, and threads of servers: other threads of the process come and go as they like.
   static var now: ProcessFigures {
-    func count(_ folder: String) -> Int { (try? FileManager.default.contentsOfDirectory(atPath: folder).count) ?? -1 }
-    return ProcessFigures(descriptors: count("/proc/self/fd"), threads: count("/proc/self/task"))
+    func names(_ folder: String) -> [String] { (try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? [] }
+    let sockets = names("/proc/self/fd").filter {
+      (try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/fd/\($0)"))?.hasPrefix("socket:") ?? false
+    }
+    let threads = names("/proc/self/task").filter {
+      (try? String(contentsOfFile: "/proc/self/task/\($0)/comm", encoding: .utf8))?.hasPrefix("nbd-") ?? false
+    }
+    return ProcessFigures(descriptors: sockets.count, threads: threads.count)
   }
 
   /// Waits until there are no more than these.
