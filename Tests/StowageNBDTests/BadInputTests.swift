@@ -25,6 +25,7 @@ extension NBDTests {
     func fuzzedHandshakes() throws {
       let rig = try ServerRig()
       try checkServes(rig)
+      try rig.waitUntilIdle()
       let before = ProcessFigures.now
       var generator = SeededRandom(seed: TestSeed.take("fuzzedHandshakes"))
       for _ in 0..<Self.rounds {
@@ -42,6 +43,7 @@ extension NBDTests {
     func fuzzedRequests() throws {
       let rig = try ServerRig()
       try checkServes(rig)
+      try rig.waitUntilIdle()
       let before = ProcessFigures.now
       var generator = SeededRandom(seed: TestSeed.take("fuzzedRequests"))
       for _ in 0..<Self.rounds {
@@ -107,16 +109,20 @@ extension NBDTests {
     @Test("ten thousand connection attempts", .timeLimit(.minutes(3)))
     func manyConnections() throws {
       let rig = try ServerRig()
-      let before = ProcessFigures.now
-      let served = try rig.client()
-      for attempt in 0..<10_000 {
-        let client = try RawClient(rig.path)
-        if attempt % 3 == 0 { client.trySend([1, 2, 3]) }
-        if attempt % 1000 == 0 { #expect(try served.ask(NBD.Command.read, length: 4096).status == 0) }
-      }
       try checkServes(rig)
-      try served.send(RawClient.request(NBD.Command.disconnect))
-      #expect(served.isClosed())
+      try rig.waitUntilIdle()
+      let before = ProcessFigures.now
+      do {
+        let served = try rig.client()
+        for attempt in 0..<10_000 {
+          let client = try RawClient(rig.path)
+          if attempt % 3 == 0 { client.trySend([1, 2, 3]) }
+          if attempt % 1000 == 0 { #expect(try served.ask(NBD.Command.read, length: 4096).status == 0) }
+        }
+        try checkServes(rig)
+        try served.send(RawClient.request(NBD.Command.disconnect))
+        #expect(served.isClosed())
+      }
       try rig.waitUntilIdle()
       #expect(before.isReachedAgain())
     }
@@ -150,6 +156,8 @@ extension NBDTests {
     @Test("a client that vanishes in the middle of a write", .timeLimit(.minutes(2)))
     func vanishingClient() throws {
       let rig = try ServerRig()
+      try checkServes(rig)
+      try rig.waitUntilIdle()
       let before = ProcessFigures.now
       for count in [0, 1, 4095, 4096, 100_000] {
         let client = try rig.client()
