@@ -156,17 +156,23 @@ import Testing
     #expect(error?.description.contains(folder.path) == true)
   }
 
-  @Test("the example of the documentation is a configuration")
+  @Test("the examples of the documentation are configurations")
   func documentation() throws {
     let page = try String(
       contentsOf: TierCompiler.checkout.appendingPathComponent("docs/configuration.md"), encoding: .utf8)
-    let example = try #require(page.components(separatedBy: "```toml\n").last?.components(separatedBy: "```").first)
-    let settings = try parse(example)
+    let examples = page.components(separatedBy: "```toml\n").dropFirst().compactMap {
+      $0.components(separatedBy: "```").first
+    }
+    try #require(examples.count == 2)
+    let settings = try parse(examples[0])
     #expect(settings.tiers?.map(\.plugin) == ["zstd", "swapfile"])
     #expect(settings.tiers?[1].options == ["path": .text("swap"), "size": .text("4GiB")])
     for key in ["memory", "page-size", "workers", "lock-memory", "end-to-end-checksums", "deadline", "patience", "store"] {
       #expect(settings.source?.locations[[key]] != nil, "\(key) is not in the example")
     }
+    let serving = try parse(examples[1]).serve
+    #expect(serving.listen.count == 2 && serving.session == "vm" && serving.tls.isRequired == true)
+    #expect(serving.exports.map(\.name) == ["swap"] && serving.exports[0].quota == 4 << 30)
   }
 
   @Test("damaged text is an error with a place, never a crash", arguments: [1, 2, 3, 4] as [UInt64])
