@@ -5,10 +5,10 @@ import CStowageTier
 extension Engine {
   /// How many frames can be sent at once along a route; opens a segment at its target if need be. 0 when there is
   /// none left. Without the lock.
-  func roomForFrames(_ context: Context, _ route: Route) -> Int {
+  func roomForFrames(_ context: Context, _ route: Route, from source: Int) -> Int {
     let level = route.target
     guard plan.levels[level].role == .frame else {
-      return lock.withLock { max(0, min(framesPerSegment, levels[level].limit - usedSlots(level))) }
+      return lock.withLock { max(0, min(framesPerSegment, slotLimit(level, from: source) - usedSlots(level))) }
     }
     let left =
       context.pointee.open[level] == noSegment

@@ -115,7 +115,7 @@ extension Engine {
         // What must become persistent does not go past the tier that makes it so.
         if state.pointee.flushTarget > 0, index > state.pointee.flushTarget, source <= state.pointee.flushTarget { return nil }
         if let session, state.pointee.passesToSession, index < session.level { continue }
-        if isDegraded(index, now) || usedSlots(index) >= levels[index].limit {
+        if isDegraded(index, now) || usedSlots(index) >= slotLimit(index, from: source) {
           route.skipped |= 1 << UInt64(index)
           continue
         }
@@ -129,6 +129,15 @@ extension Engine {
 
   /// Slots in use, those of writes that were set aside among them.
   func usedSlots(_ index: Int) -> Int { ports[index]?.slots.used ?? 0 }
+
+  /// Slots that frames from a level may take of a backing. Those that are kept for the index are there for the few frames
+  /// in RAM that a checkpoint sends down, too.
+  func slotLimit(_ index: Int, from source: Int) -> Int {
+    guard state.pointee.passesToSession, index == session?.level, source > plan.lastPageLevel else {
+      return levels[index].limit
+    }
+    return ports[index].map { $0.slots.total - $0.slots.total / 64 } ?? 0
+  }
 
   private func chunkCodec(from source: Int, flushing: Bool, now: UInt64) -> Int {
     let raw = Int(FrameRecord.rawCodec)

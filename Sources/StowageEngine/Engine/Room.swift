@@ -148,9 +148,11 @@ struct PutWait {
     state.pointee.burstUntil = now &+ 100_000_000
     state.pointee.putWaiters += 1
     defer { state.pointee.putWaiters -= 1 }
+    // Asked once: workers take and leave their contexts without the lock.
+    let isStalled = engine.isStalled
+    if isStalled, engine.makesCheckpointForRoom() { return }
     // A destructor's thread would wait for room that it has to make itself.
-    if engine.isStalled, engine.makesCheckpointForRoom() { return }
-    guard !engine.isStalled, engine.isManual || stowage_thread_owner() != engine.identity else {
+    guard !isStalled, engine.isManual || stowage_thread_owner() != engine.identity else {
       throw .full(engine.fullReason())
     }
     // What a checkpoint holds up is not demotion's time.
