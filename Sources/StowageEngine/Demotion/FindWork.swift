@@ -221,7 +221,7 @@ extension Engine {
   /// A look for sparse frames, when a backing runs out of slots (or, at leisure, when many are sparse).
   func frameCompaction(_ now: UInt64, onlyWhenFull: Bool) -> Work? {
     // A flush would have to look for what comes back up meanwhile.
-    guard state.pointee.flushes == 0 else { return nil }
+    guard state.pointee.flushes == 0, !isLoading.load(ordering: .relaxed) else { return nil }
     guard let codecLevel = plan.packingLevel ?? (plan.lastPageLevel > 0 ? plan.lastPageLevel : nil) else {
       return nil
     }
@@ -275,7 +275,7 @@ extension Engine {
       return Work(kind: .prepareSegment, level: 0)
     }
     for index in 0..<levelCount {
-      if let port = ports[index], port.canTrim, !levels[index].isDegraded {
+      if let port = ports[index], port.canTrim, !levels[index].isDegraded, !isLoading.load(ordering: .relaxed) {
         return Work(kind: .trim, level: index)
       }
     }

@@ -198,6 +198,7 @@ extension Engine {
     }
     if let port = ports[index] {
       levels[index].slots += 1
+      if let session, index == session.level { session.count(record.pointee, by: 1) }
       if record.pointee.id < levels[index].flushBelow { levels[index].flushLeft += 1 }
       port.queue.push(frame, id: record.pointee.id) { isThere($0, id: $1, index) }
       return

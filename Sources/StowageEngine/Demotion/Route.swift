@@ -115,6 +115,8 @@ extension Engine {
         // What must become persistent does not go past the tier that makes it so.
         if state.pointee.flushTarget > 0, index > state.pointee.flushTarget, source <= state.pointee.flushTarget { return nil }
         if let session, state.pointee.passesToSession, index < session.level { continue }
+        // Which slots are free is not known yet.
+        if index == session?.level, isLoading.load(ordering: .relaxed) { continue }
         if isDegraded(index, now) || usedSlots(index) >= slotLimit(index, from: source) {
           route.skipped |= 1 << UInt64(index)
           continue

@@ -135,6 +135,8 @@ final class Engine: @unchecked Sendable {
   var threads: [EngineThread] = []
 
   var levelCount: Int { plan.count }
+  /// While part of a resumed session's index is not in the tables yet.
+  let isLoading = Atomic<Bool>(false)
   /// What the engine's own threads are known by.
   var identity: UInt { UInt(bitPattern: state) }
   var isManual: Bool { environment.scheduling == .manual }
@@ -234,7 +236,7 @@ final class Engine: @unchecked Sendable {
         // So that it shows at once when memory cannot be locked.
         if configuration.locksMemory { _ = arena.prepareOne() }
       }
-      if let image { try load(image) }
+      if let image { try begin(image) }
       sayLockFailure()
       if !isManual { startWorkers() }
       if !isManual, let keeper { keeper.thread = try EngineThread("stowage-session", owner: 0) { [unowned self] in serveSession() } }

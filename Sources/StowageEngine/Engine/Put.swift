@@ -97,6 +97,7 @@ extension Engine {
 
   func replace(_ handle: Handle, with page: UnsafeRawBufferPointer) throws(StoreError) {
     let source = try checked(page)
+    try ready(handle)
     try exchange(handle, source, expected: nil)
     lock.withLock { state.pointee.replaceCount += 1 }
   }

@@ -90,7 +90,8 @@ extension Engine {
     guard entries > 0 else { return }
     session?.grow(pages.table.count)
     guard let pageSums else { return }
-    while pageSums.count <= pages.table.count, pageSums.append() != nil {}
+    let missing = pages.table.count + 1 - pageSums.count
+    if missing > 0 { _ = pageSums.append(missing, isPresent: missing <= 4096) }
   }
 
   /// Waits while a checkpoint makes its cut: some milliseconds. The lock is held before and after, not meanwhile.
@@ -109,7 +110,7 @@ extension Engine {
   /// segments open in it, which are work only once it lets go. It is asked for twice, as one may take its context, for
   /// which it needs no lock, while work is looked for; it does not let go of it again without the lock.
   var isStalled: Bool {
-    guard !isWorkerActive else { return false }
+    guard !isWorkerActive, !makesRoomByLoading else { return false }
     guard state.pointee.jobs == 0, state.pointee.puts == 0, state.pointee.limboHead == noSegment || !reclaimLimbo() else {
       return false
     }
@@ -121,6 +122,9 @@ extension Engine {
     let now = environment.now()
     return (0..<levelCount).contains { levels[$0].sparseFrames > 0 && now < levels[$0].sparseRestUntil }
   }
+
+  /// With the whole index of a resumed session there is room in its tier.
+  var makesRoomByLoading: Bool { isLoading.load(ordering: .relaxed) && keeper?.loadFailure == nil }
 
   /// A checkpoint's context makes no room that way.
   private var isWorkerActive: Bool {
@@ -156,7 +160,7 @@ struct PutWait {
       throw .full(engine.fullReason())
     }
     // What a checkpoint holds up is not demotion's time.
-    if state.pointee.passesToSession { until = now &+ engine.putPatience }
+    if state.pointee.passesToSession || engine.makesRoomByLoading { until = now &+ engine.putPatience }
     guard now < until else {
       throw .full(engine.impatientReason())
     }
@@ -194,6 +198,7 @@ extension Engine {
       return
         "tier '\(plan.levels[level].name)' cannot store now (\(reason)) and no other level can take more; repair it, or take or discard pages"
     }
+    if let failure = keeper?.loadFailure { return "nothing can be written to the session's tier: \(failure)" }
     if let reason = keeper?.refusal {
       return "the slots that are left are the last checkpoint's, and the next one, which would free them, failed: \(reason)"
     }

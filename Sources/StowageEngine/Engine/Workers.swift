@@ -49,7 +49,7 @@ extension Engine {
   }
 
   /// For a manually scheduled engine: one piece of work on this thread.
-  func step() -> Bool { serveWanted() || runOne(0) }
+  func step() -> Bool { loadOnce() || serveWanted() || runOne(0) }
 
   /// Finds, claims and does one piece of work; false when there was none.
   private func runOne(_ number: Int) -> Bool {

@@ -18,6 +18,7 @@ extension Engine {
   }
 
   func take(_ handle: Handle, into page: UnsafeMutableRawPointer) throws(StoreError) -> UInt64 {
+    try ready(handle)
     let context = try acquire()
     // The mark stays until the place was compared: meanwhile no segment is reused.
     defer {
@@ -63,6 +64,7 @@ extension Engine {
   }
 
   func peek(_ handle: Handle, into page: UnsafeMutableRawPointer) throws(StoreError) -> UInt64 {
+    try ready(handle)
     let context = try acquire()
     defer {
       endReading(context)
@@ -96,6 +98,7 @@ extension Engine {
   }
 
   func touch(_ handle: Handle) throws(StoreError) {
+    try ready(handle)
     let context = try acquire()
     defer { callers.release(context) }
     while true {
@@ -130,6 +133,7 @@ extension Engine {
   }
 
   func discard(_ handle: Handle) throws(StoreError) {
+    try ready(handle)
     lock.lock()
     defer { lock.unlock() }
     while state.pointee.stopsCalls, !state.pointee.isClosing {

@@ -55,6 +55,7 @@ extension Engine {
   /// The session's thread.
   func serveSession() {
     guard let keeper else { return }
+    loadInBackground()
     while true {
       let ticket = keeper.wanted.ticket
       let (isClosing, isLow) = lock.withLock { (state.pointee.isClosing, idsAreLow(keeper)) }
@@ -102,6 +103,7 @@ extension Engine {
   }
 
   func forEachPage(_ body: (PageSummary) -> Void) throws(StoreError) {
+    try finishLoading()
     var index = 0
     var batch: [PageSummary] = []
     batch.reserveCapacity(1024)

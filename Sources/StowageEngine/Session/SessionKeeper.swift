@@ -39,10 +39,14 @@ final class SessionKeeper: @unchecked Sendable {
   let isWanted = Atomic(false)
   let wanted = Event()
   var thread: EngineThread?
+  /// The index of a session that was resumed, until all of it is in the tables. Set before any thread runs.
+  var load: IndexLoad?
   /// A checkpoint for want of room failed, or freed nothing: not again before then. Guarded by the engine's lock.
   var restUntil: UInt64 = 0
   /// What the last checkpoint that completed made room of. Guarded by the engine's lock.
   var slotsFreed = 0
+  /// Why the session's index cannot be brought into the tables. Guarded by the engine's lock.
+  var loadFailure: StoreError?
   /// Why the last checkpoint for want of room failed. Guarded by the engine's lock.
   var refusal: String?
   /// From these ids on, a checkpoint is made that sets limits anew. Guarded by the engine's lock.

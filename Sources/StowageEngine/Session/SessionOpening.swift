@@ -111,15 +111,15 @@ extension Engine {
         .tier,
         "the session in '\(name)' has \(root.sidecarLength) bytes beside each frame, this chain would have \(frames.sidecarLength): its ciphers are not those that wrote it")
     }
-    var reader = StreamReader(
-      self, keeper.context, level: session.level, sidecars: Int(root.sidecarLength))
+    let reader = StreamReader(self, keeper.context, level: session.level, sidecars: Int(root.sidecarLength))
     let head: SessionHead
+    let slots: [UInt32]
     do throws(StreamFault) {
-      let bytes = try reader.read(root.head)
-      guard let decoded = try? SessionHead(decoding: bytes) else {
+      let read = try reader.all(of: root.head)
+      guard let decoded = try? SessionHead(decoding: read.bytes) else {
         throw .damaged(slot: root.head.top.slot, "it is not a session's head")
       }
-      head = decoded
+      (head, slots) = (decoded, read.slots)
     } catch {
       throw sessionError(error, session)
     }
@@ -131,7 +131,7 @@ extension Engine {
     let levels = head.tiers.map { tier in
       chain.firstIndex { $0?.name == tier.name && $0?.table.name == tier.plugin }.map { $0 + 1 }
     }
-    return SessionImage(root: root, head: head, levels: levels, slots: reader.slots)
+    return SessionImage(root: root, head: head, levels: levels, slots: slots)
   }
 
   private func describe(_ image: SessionImage) -> SessionDescription {
@@ -192,18 +192,22 @@ extension Engine {
   ) throws(StoreError) -> SessionImage {
     var image = found
     nextEpoch = image.root.epochLimit
-    placeCodecs(image)
+    try placeCodecs(image)
     for (number, tier) in image.head.tiers.enumerated() where tier.isMandatory {
       guard let level = image.levels[number] else { throw missing(tier) }
       try openTier(at: level - 1, continuing: tier, tier.secrets)
       try prepare(keeper.context, level: level)
     }
     try placeSets(image)
-    var reader = StreamReader(
-      self, keeper.context, level: session.level, sidecars: Int(image.root.sidecarLength))
+    let reader = StreamReader(self, keeper.context, level: session.level, sidecars: Int(image.root.sidecarLength))
     let tail: [UInt8]
-    do throws(StreamFault) { tail = try reader.read(image.root.tail) } catch { throw sessionError(error, session) }
-    image.slots += reader.slots
+    do throws(StreamFault) {
+      let read = try reader.all(of: image.root.tail)
+      tail = read.bytes
+      image.slots += read.slots
+    } catch {
+      throw sessionError(error, session)
+    }
     var openings: [Int: SessionHead.Opening] = [:]
     var bytes = ByteReader(tail)
     do throws(ByteShortage) {
@@ -263,12 +267,14 @@ extension Engine {
 
   // MARK: Numbers
 
-  /// What the session's numbers of codecs stand for in this chain. A codec whose tier is missing has no level: a frame that
-  /// needs it is refused later.
-  private func placeCodecs(_ image: SessionImage) {
+  /// What the session's numbers of codecs stand for in this chain. Those that no frame has are free: there are few, and
+  /// every run may need new ones.
+  private func placeCodecs(_ image: SessionImage) throws(StoreError) {
     for index in 1..<EpochTable.codecsMax { epochs.setCodec(index, Codec()) }
-    for codec in image.head.codecs {
-      guard codec.number > 0, let level = image.levels[Int(codec.tier)], plan.levels[level].role == .page else { continue }
+    for codec in image.head.codecs where codec.number > 0 && codec.frames > 0 {
+      guard let level = image.levels[Int(codec.tier)], plan.levels[level].role == .page else {
+        throw missing(image.head.tiers[Int(codec.tier)])
+      }
       epochs.setCodec(Int(codec.number), Codec(level: UInt8(level), space: codec.space, epoch: codec.epoch))
     }
     for (number, tier) in image.head.tiers.enumerated() {
@@ -300,7 +306,10 @@ extension Engine {
 
   /// What the session's numbers of transform sets stand for in this chain.
   private func placeSets(_ image: SessionImage) throws(StoreError) {
-    for record in image.head.sets {
+    let root = image.root
+    let ofIndex = Set(([root.tail, root.pages, root.frames, root.places] + root.deltas).map(\.transforms))
+    // Likewise, those that neither a frame nor the index has.
+    for record in image.head.sets where record.frames > 0 || ofIndex.contains(record.number) {
       var set = TransformSet()
       for member in record.members {
         let tier = image.head.tiers[Int(member.tier)]

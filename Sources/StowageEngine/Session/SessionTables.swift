@@ -13,19 +13,33 @@ struct SessionTables: @unchecked Sendable {
   /// Pages and frames that are not as the last checkpoint recorded them.
   let pageChanges: ChangeMap
   let frameChanges: ChangeMap
+  /// Frames in the session's tier by the number of their codec, then by that of their transform set.
+  private let frameCounts: UnsafeMutablePointer<Int>
 
   init(level: Int) throws(StoreError) {
     self.level = level
     copies = try BlockTable(stride: 8, capacity: 1 << 31)
     pageChanges = try ChangeMap(capacity: 1 << 31)
     frameChanges = try ChangeMap(capacity: FrameTable.capacity)
+    frameCounts = .allocate(capacity: 512)
+    frameCounts.initialize(repeating: 0, count: 512)
   }
 
   func unmap() {
     copies.unmap()
     pageChanges.unmap()
     frameChanges.unmap()
+    frameCounts.deallocate()
   }
+
+  /// A frame came to be in the session's tier, or is there no more.
+  func count(_ record: FrameRecord, by step: Int) {
+    frameCounts[Int(record.codec)] += step
+    frameCounts[256 + Int(record.transforms)] += step
+  }
+
+  func frames(codec: Int) -> Int { frameCounts[codec] }
+  func frames(transforms: Int) -> Int { frameCounts[256 + transforms] }
 
   /// RAM, with so many pages and frames numbered.
   func byteCount(pages: Int, frames: Int) -> Int {
@@ -37,7 +51,8 @@ struct SessionTables: @unchecked Sendable {
 
   /// Has room for more than `pages`.
   func grow(_ pages: Int) {
-    while copies.count <= pages, copies.append() != nil {}
+    let missing = pages + 1 - copies.count
+    if missing > 0 { _ = copies.append(missing, isPresent: missing <= 4096) }
   }
 
   @inline(__always) func copy(of page: UInt32) -> Place {
@@ -81,6 +96,7 @@ extension Engine {
     session.setCopy(of: index, Place(bits: 0))
     session.pageChanges.mark(index)
     let record = frames.record(copy.frame)
+    guard !frames.isUnsettled(copy.frame) else { return leaveUnsettled(record, index) }
     let level = levels + Int(record.pointee.level)
     if isSparse(record) { level.pointee.sparseFrames -= 1 }
     record.pointee.live -= 1
@@ -89,6 +105,11 @@ extension Engine {
       level.pointee.sparseRestUntil = 0
     }
     if record.pointee.live == 0 { endFrame(copy.frame) }
+  }
+
+  /// A page leaves a frame whose live chunks are still being counted: it was counted already, or will not be.
+  func leaveUnsettled(_ record: UnsafeMutablePointer<FrameRecord>, _ owner: UInt32) {
+    if owner >= pages.unlinked, record.pointee.live > 0 { record.pointee.live -= 1 }
   }
 
   /// Lets go of the copies that a frame holds: it is damaged, or about to be taken apart.

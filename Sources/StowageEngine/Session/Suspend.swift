@@ -21,6 +21,7 @@ extension Engine {
     guard stowage_thread_owner() != identity else {
       throw .unsupported("\(what) cannot be made from a destructor: it waits for the thread that runs it")
     }
+    try finishLoading()
     return (keeper, session)
   }
 
