@@ -111,6 +111,10 @@ let package = Package(
       name: "engine-cost",
       dependencies: ["StowageEngine", "CLZ4", .product(name: "CStowageTier", package: "plugin-sdk")],
       path: "Benchmarks/EngineCost", swiftSettings: common),
+    .executableTarget(
+      name: "session-rates",
+      dependencies: ["StowageEngine", .product(name: "CStowageTier", package: "plugin-sdk")],
+      path: "Benchmarks/SessionRates", swiftSettings: common),
     .target(name: "CStowageTestPages", path: "Tests/CStowageTestPages"),
     .target(
       name: "StowageTestSupport",

@@ -23,8 +23,9 @@ import Testing
     ]
   }
 
-  private let page = UnsafeMutableRawBufferPointer.allocate(byteCount: 4096, alignment: 4096)
-  private let wanted = UnsafeMutableRawBufferPointer.allocate(byteCount: 4096, alignment: 4096)
+  private let buffers = (PageBuffer(), PageBuffer())
+  private var page: UnsafeMutableRawBufferPointer { buffers.0.bytes }
+  private var wanted: UnsafeMutableRawBufferPointer { buffers.1.bytes }
 
   /// A disk with a session of two checkpoints, so that there is a delta.
   private func made(_ disk: SimulatedDisk) throws -> [Handle: UInt64] {

@@ -136,6 +136,17 @@ public final class Store: Sendable {
   @discardableResult
   public func suspend() throws(StoreError) -> CheckpointReport { try engine.suspend() }
 
+  /// Brings pages of a resumed session up into RAM, as many as their levels have room for, with large reads in the order of
+  /// their slots: for an owner that will want all of them soon. Pages can be had before, and meanwhile, one by one.
+  /// - Throws: as `checkpoint`; `unavailable` when the session's tier cannot be read.
+  @discardableResult
+  public func preload() throws(StoreError) -> PreloadReport { try engine.preload() }
+
+  /// Waits until the whole index of a resumed session has been read; calls read what they need of it before.
+  /// - Throws: `session` when it is damaged: pages whose records can be read can be had all the same, but nothing can be
+  ///   written to the session's tier; `unavailable`; `closed`.
+  public func finishResuming() throws(StoreError) { try engine.finishLoading() }
+
   /// What the session in a persistent backing says of itself, without its chain and its keys. Nothing is written.
   /// - Throws: `session` when there is none, or it is damaged; `configuration` when the tier cannot be opened.
   public static func describeSession(in tier: ChainTier, pageSize: Int) throws(StoreError) -> SessionDescription {

@@ -18,6 +18,10 @@ struct Work {
     case compactFrames
     /// The oldest discardable pages, to make room.
     case dropDiscardable
+    /// Copies of pages for a checkpoint.
+    case savePages
+    /// Pages of a resumed session up into RAM.
+    case loadAhead
     /// Makes RAM present ahead of use.
     case prepareSegment
     /// Tells a backing which slots it may forget.
@@ -50,6 +54,8 @@ extension Engine {
         return work
       }
     }
+    if state.pointee.savesPages { return Work(kind: .savePages, level: 0) }
+    if state.pointee.loadsAhead { return Work(kind: .loadAhead, level: 0) }
     if let work = compaction() { return work }
     if let work = frameCompaction(now, onlyWhenFull: true) { return work }
     // Not again before the put that waits has woken up and used the room.

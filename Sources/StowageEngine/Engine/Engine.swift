@@ -42,6 +42,9 @@ struct EngineState {
   var holdsPuts = false
   /// A checkpoint is under way: frames stop nowhere above the session's tier.
   var passesToSession = false
+  /// Workers save pages for a checkpoint, or load ahead for a resume.
+  var savesPages = false
+  var loadsAhead = false
   /// What the codec contexts of one thread take, at most.
   var contextBytes = 0
   /// Contexts of callers: made or being made; and room kept for some that are not made yet.

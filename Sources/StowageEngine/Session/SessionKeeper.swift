@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import CStowageSystem
 import Synchronization
 
 /// What a store knows of its session's checkpoints, and what it takes to make one. Everything but `gate` belongs to who
@@ -32,6 +33,10 @@ final class SessionKeeper: @unchecked Sendable {
   var doubtfulSlots: [UInt32] = []
   /// By level: with what options what the tier needs is to be kept from now on.
   var rekeyed: [Int: (tier: ChainTier, instance: TierInstance)] = [:]
+  /// The pass over changed pages that is under way. Guarded by the engine's lock.
+  var pass = SavePass()
+  /// Loading ahead, when it is under way. Guarded by the engine's lock.
+  var ahead = LoadAhead()
   /// Only what the session says of itself is wanted.
   let describes: Bool
   var description: SessionDescription?
@@ -58,6 +63,13 @@ final class SessionKeeper: @unchecked Sendable {
     self.context = context
     self.space = space
   }
+
+  /// Takes the context; only those who seal idle segments take it besides, for a moment.
+  func hold() {
+    while !context.pointee.held.compareExchange(expected: 0, desired: 1, ordering: .acquiring).exchanged { stowage_pause() }
+  }
+
+  func release() { context.pointee.held.store(0, ordering: .releasing) }
 
   deinit {
     gate.deallocate()

@@ -80,7 +80,7 @@ struct StreamReader {
       throw .damaged(slot: page.slot, "there is no such slot")
     }
     let result = port.readRun(
-      context, slot: UInt64(pages[first].slot), count: pages.count, ids: { pages[first + $0].id },
+      context, slot: UInt64(pages[first].slot), count: pages.count, .metadata, ids: { pages[first + $0].id },
       into: engine.arena.bytes(holder), holder: holder,
       pin: { segment in engine.lock.withLock { engine.arena.head(segment).pointee.pins += 1 } })
     guard result == STOWAGE_OK else {
