@@ -132,7 +132,7 @@ let package = Package(
       swiftSettings: common),
     .testTarget(
       name: "StowageSessionTests",
-      dependencies: ["StowageEngine", "StowageTestSupport", "session-churn"], swiftSettings: common),
+      dependencies: ["StowageEngine", "StowageBasics", "StowageTestSupport", "session-churn"], swiftSettings: common),
     .testTarget(
       name: "StowagePluginsTests",
       dependencies: ["StowageEngine", "StowagePlugins", "StowageControl", "StowageTestSupport"],

@@ -111,7 +111,7 @@ extension Engine {
       let opened = openFrame(context, view)
       if opened.result == STOWAGE_OK {
         lock.withLock { dropCopies(in: frame) }
-        withOwnSegment(context, Int(epochs.codec(Int(view.record.codec)).level)) {
+        withOwnSegment(context, chunkLevel(view.record.codec)) {
           returnChunks(context, space, frame, view)
         }
       }
@@ -161,20 +161,27 @@ extension Engine {
   @discardableResult func returnChunks(
     _ context: Context, _ space: JobSpace, _ frame: FrameIndex, _ view: FrameView, keepsCopies: Bool = false
   ) -> Int {
-    let codec = epochs.codec(Int(view.record.codec))
-    let count = gatherChunks(context, space, frame, number: view.record.codec)
+    let number = view.record.codec
+    let level = chunkLevel(number)
+    let count = gatherChunks(context, space, frame, number: number == FrameRecord.rawCodec ? 0 : number)
     var copied = 0
     for index in 0..<count {
       let item = space.items + index
       let length = Int(item.pointee.length)
-      item.pointee.checksum = checksum(item.pointee.address, length, id: item.pointee.id, epoch: codec.epoch)
+      if level > 0 {
+        item.pointee.checksum = checksum(
+          item.pointee.address, length, id: item.pointee.id, epoch: epochs.codec(Int(number)).epoch)
+      }
       // Without a segment the rest stays in the frame.
-      guard copyChunk(context, item, to: Int(codec.level), sequence: 0) else { break }
+      guard copyChunk(context, item, to: level, sequence: 0) else { break }
       copied += 1
     }
-    publishCopies(context, space.items, copied, Int(codec.level), keepsCopies: keepsCopies)
+    publishCopies(context, space.items, copied, level, keepsCopies: keepsCopies)
     return copied
   }
+
+  /// The level whose encoding chunks of a codec have: the store for raw pages.
+  func chunkLevel(_ codec: UInt8) -> Int { codec == FrameRecord.rawCodec ? 0 : Int(epochs.codec(Int(codec)).level) }
 
   /// The live chunks of an opened frame (in `pageA`), in `space.items`.
   private func gatherChunks(_ context: Context, _ space: JobSpace, _ frame: FrameIndex, number: UInt8) -> Int {

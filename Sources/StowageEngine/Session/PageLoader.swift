@@ -47,7 +47,7 @@ struct PageLoader {
     engine.lock.withLock { keeper.ahead.loaders += 1 }
     let scratch = engine.lock.withLock { engine.takeScratch(level: session.level) }
     if let scratch, let first = nextRun(nil) {
-      engine.withOwnSegment(context, Int(engine.epochs.codec(Int(first.codec)).level)) {
+      engine.withOwnSegment(context, engine.chunkLevel(first.codec)) {
         var next: Run? = first
         for _ in 1...Self.runsTogether {
           guard let run = next else { return }
@@ -109,9 +109,9 @@ struct PageLoader {
   /// Whether a frame is there, whole, and its level has room for its chunks.
   private func isLoadable(_ record: UnsafeMutablePointer<FrameRecord>) -> Bool {
     guard record.pointee.count > 0, record.pointee.live > 0, Int(record.pointee.level) == session.level,
-      record.pointee.flags == 0, record.pointee.pins < 128, record.pointee.codec != FrameRecord.rawCodec
+      record.pointee.flags == 0, record.pointee.pins < 128
     else { return false }
-    let level = engine.levels + Int(engine.epochs.codec(Int(record.pointee.codec)).level)
+    let level = engine.levels + engine.chunkLevel(record.pointee.codec)
     return level.pointee.segments + engine.workers.count < level.pointee.high && engine.hasRoomForPut
   }
 

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // A disk that loses power. What was written is durable after a sync only; a crash keeps, drops, reorders and tears what was
-// not, by the seed it is given. Disks outlive the instances that open them. One thread uses a disk at a time.
+// not, by the seed it is given. Disks outlive the instances that open them. One thread uses a disk at a time, and one
+// instance has it.
 #define _GNU_SOURCE
 #include <stdint.h>
 #include <stdlib.h>
@@ -303,7 +304,7 @@ static const stowage_tier sim_tier = {.magic = STOWAGE_TIER_MAGIC,
                                       .lifetime = STOWAGE_LIFETIME_PERSISTENT,
                                       .access = STOWAGE_ACCESS_TERMINAL,
                                       .priority = 900,
-                                      .thread_model = STOWAGE_THREADS_PARALLEL,
+                                      .thread_model = STOWAGE_THREADS_ONE_PER_INSTANCE,
                                       .name = FIXTURE_NAME,
                                       .version = "1.0.0",
                                       .summary = "A disk that loses power",
