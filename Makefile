@@ -7,6 +7,7 @@
 #   make check-abi      the headers of the kit: they compile alone, and are what plugin-sdk/abi says
 #   make test-sanitize  the engine's tests under ThreadSanitizer and AddressSanitizer; -short: as CI runs them
 #   make bench-cost     the engine's cost beside the bare codec, over real pages
+#   make bench-session  suspending and resuming beside plain files on the same disk; the time to the first page
 #   make clean
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
@@ -17,7 +18,7 @@ PREFIX ?= /usr/local
 export PREFIX DESTDIR
 SWIFT_BUILD := swift build -c release --scratch-path $(BUILD)
 
-.PHONY: run build install test check-abi test-sanitize test-sanitize-short bench-cost requirements clean
+.PHONY: run build install test check-abi test-sanitize test-sanitize-short bench-cost bench-session requirements clean
 
 run: build
 	bin/stowage trial
@@ -49,6 +50,10 @@ test-sanitize-short: requirements
 bench-cost: build
 	$(SWIFT_BUILD) --product engine-cost
 	scripts/bench-cost bin $(BUILD)/release/engine-cost
+
+bench-session: build
+	$(SWIFT_BUILD) --product session-rates
+	scripts/bench-session bin $(BUILD)/release/session-rates
 
 clean:
 	rm -rf $(BUILD) .build-test .build-sdk .build-tsan .build-asan bin
