@@ -160,7 +160,7 @@ struct PutWait {
       throw .full(engine.fullReason())
     }
     // What a checkpoint holds up is not demotion's time.
-    if state.pointee.passesToSession || engine.makesRoomByLoading { until = now &+ engine.putPatience }
+    if state.pointee.passesToSession || (engine.makesRoomByLoading && engine.keeper?.loadTrouble == nil) { until = now &+ engine.putPatience }
     guard now < until else {
       throw .full(engine.impatientReason())
     }
@@ -185,6 +185,7 @@ extension Engine {
 
   /// What a put is told that waited in vain while work was under way or could be begun. With the lock.
   func impatientReason() -> String {
+    if isLoading.load(ordering: .relaxed), keeper?.loadTrouble != nil { return fullReason() }
     let work = state.pointee.jobs == 1 ? "1 piece of work is" : "\(state.pointee.jobs) pieces of work are"
     let degraded = degradedReasons.withLock { $0 }.map { "; '\(plan.levels[$0.key].name)': \($0.value)" }
     return "demotion made no room within \(putPatience / 1_000_000_000) s; \(work) under way\(degraded.sorted().joined())"
@@ -198,7 +199,9 @@ extension Engine {
       return
         "tier '\(plan.levels[level].name)' cannot store now (\(reason)) and no other level can take more; repair it, or take or discard pages"
     }
-    if let failure = keeper?.loadFailure { return "nothing can be written to the session's tier: \(failure)" }
+    if let failure = keeper?.loadFailure ?? (isLoading.load(ordering: .relaxed) ? keeper?.loadTrouble : nil) {
+      return "nothing can be written to the session's tier until its index has been read: \(failure)"
+    }
     if let reason = keeper?.refusal {
       return "the slots that are left are the last checkpoint's, and the next one, which would free them, failed: \(reason)"
     }

@@ -9,16 +9,23 @@ extension IndexLoad {
     guard failure == nil, stage != .done else { return false }
     do throws(StreamFault) {
       try advanceOnce()
+      engine.lock.withLock { keeper.loadTrouble = nil }
       return true
     } catch {
-      // What cannot be read now is tried again.
-      if case .damaged = error {
-        failure = engine.sessionError(error, session)
-        engine.lock.withLock { keeper.loadFailure = failure }
-        engine.space.notify()
-      }
+      note(error)
       return false
     }
+  }
+
+  /// What cannot be read now is tried again; puts that wait for room have an end all the same.
+  private func note(_ fault: StreamFault) {
+    let error = engine.sessionError(fault, session)
+    if case .damaged = fault { failure = error }
+    engine.lock.withLock {
+      keeper.loadFailure = failure
+      keeper.loadTrouble = error
+    }
+    engine.space.notify()
   }
 
   private func advanceOnce() throws(StreamFault) {
@@ -160,7 +167,7 @@ extension Engine {
       guard !lock.withLock({ state.pointee.isClosing }) else { throw .closed }
       try withLoad(load) { () throws(StoreError) in
         guard !load.advance(), load.stage != .done else { return }
-        throw load.failure
+        throw load.failure ?? lock.withLock { keeper?.loadTrouble }
           ?? .unavailable(tier: plan.levels[session.level].name, reason: "the session's index cannot be read now")
       }
     }

@@ -52,6 +52,8 @@ final class SessionKeeper: @unchecked Sendable {
   var slotsFreed = 0
   /// Why the session's index cannot be brought into the tables. Guarded by the engine's lock.
   var loadFailure: StoreError?
+  /// Why it could not be read further just now. Guarded by the engine's lock.
+  var loadTrouble: StoreError?
   /// Why the last checkpoint for want of room failed. Guarded by the engine's lock.
   var refusal: String?
   /// From these ids on, a checkpoint is made that sets limits anew. Guarded by the engine's lock.
