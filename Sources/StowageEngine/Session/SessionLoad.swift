@@ -232,9 +232,11 @@ private struct SessionLoader {
     record.level = UInt8(session.level)
     let sidecars = try reader.raw(engine.frames.sidecarLength)
     if record.count > 0 {
-      guard codec == FrameRecord.rawCodec || Int(codec) < EpochTable.codecsMax,
-        Int(record.position) < engine.ports[session.level]?.slots.total ?? 0
-      else { throw ByteShortage() }
+      guard codec == FrameRecord.rawCodec || Int(codec) < EpochTable.codecsMax else { throw ByteShortage() }
+      // The backing is shorter than it was: the frame's pages are lost, the others are not.
+      if Int(record.position) >= engine.ports[session.level]?.slots.total ?? 0 {
+        record.position = UInt32(SlotAllocator.nowhere)
+      }
       if isWhole {
         guard Int(record.places) + Int(record.count) <= Int(root.placeCount) else { throw ByteShortage() }
       } else {
@@ -305,7 +307,8 @@ private struct SessionLoader {
       try checkPlaces(record)
       let codec = record.pointee.codec
       if codec != FrameRecord.rawCodec, engine.epochs.codec(Int(codec)).level == 0 { lacking = codec }
-      guard port.slots.adopt(Int(record.pointee.position)) else { throw ByteShortage() }
+      let slot = Int(record.pointee.position)
+      guard slot == SlotAllocator.nowhere || port.slots.adopt(slot) else { throw ByteShortage() }
       engine.occupyFrame(FrameIndex(frame), record)
       if engine.isSparse(record) { engine.levels[session.level].sparseFrames += 1 }
     }
