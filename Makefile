@@ -6,6 +6,8 @@
 #   make test           all tests
 #   make check-abi      the headers of the kit: they compile alone, and are what plugin-sdk/abi says
 #   make test-sanitize  the engine's tests under ThreadSanitizer and AddressSanitizer; -short: as CI runs them
+#   make crash-matrix   sessions through 100,000 simulated crashes and 500 real kills: half an hour or more
+#   make make-sessions  the session files that are kept, once for each format
 #   make bench-cost     the engine's cost beside the bare codec, over real pages
 #   make bench-session  suspending and resuming beside plain files on the same disk; the time to the first page
 #   make clean
@@ -18,7 +20,8 @@ PREFIX ?= /usr/local
 export PREFIX DESTDIR
 SWIFT_BUILD := swift build -c release --scratch-path $(BUILD)
 
-.PHONY: run build install test check-abi test-sanitize test-sanitize-short bench-cost bench-session requirements clean
+.PHONY: run build install test check-abi test-sanitize test-sanitize-short crash-matrix make-sessions bench-cost bench-session \
+	requirements clean
 
 run: build
 	bin/stowage trial
@@ -46,6 +49,12 @@ test-sanitize: requirements
 
 test-sanitize-short: requirements
 	scripts/test-sanitize --short
+
+crash-matrix: requirements
+	scripts/crash-matrix
+
+make-sessions: requirements
+	scripts/make-sessions
 
 bench-cost: build
 	$(SWIFT_BUILD) --product engine-cost

@@ -123,16 +123,20 @@ let package = Package(
     .testTarget(
       name: "StowageEngineTests",
       dependencies: [
-        "StowageEngine", "StowageTestSupport", "CStowageTestPages",
+        "StowageEngine", "StowageTestSupport", "CStowageTestPages", "CStowageSystem",
         .product(name: "CStowageTier", package: "plugin-sdk"),
       ],
       swiftSettings: common),
     .executableTarget(
       name: "session-churn", dependencies: ["StowageEngine", "StowageTestSupport"], path: "Tests/SessionChurn",
       swiftSettings: common),
+    .executableTarget(
+      name: "session-markers", dependencies: ["StowageEngine", "StowageTestSupport"], path: "Tests/SessionMarkers",
+      swiftSettings: common),
     .testTarget(
       name: "StowageSessionTests",
-      dependencies: ["StowageEngine", "StowageBasics", "StowageTestSupport", "session-churn"], swiftSettings: common),
+      dependencies: ["StowageBasics", "StowageEngine", "StowageTestSupport", "session-churn", "session-markers"],
+      swiftSettings: common),
     .testTarget(
       name: "StowagePluginsTests",
       dependencies: ["StowageEngine", "StowagePlugins", "StowageControl", "StowageTestSupport"],

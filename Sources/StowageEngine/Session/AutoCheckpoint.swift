@@ -9,6 +9,8 @@ extension Engine {
   func makesCheckpointForRoom() -> Bool {
     guard let keeper, let session, let port = ports[session.level] else { return false }
     guard stowage_thread_owner() != identity, !state.pointee.isClosing else { return false }
+    // Without threads this call is made by who makes a checkpoint, and waits for it.
+    if isManual, state.pointee.passesToSession { return false }
     if keeper.isWanted.load(ordering: .acquiring) || state.pointee.passesToSession, !isManual {
       let ticket = space.ticket
       lock.unlock()

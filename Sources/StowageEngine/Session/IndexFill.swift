@@ -155,6 +155,10 @@ extension IndexLoad {
     let sidecars = try reader.raw(engine.frames.sidecarLength)
     guard record.count > 0 else { return (FrameRecord(), sidecars) }
     guard codec == FrameRecord.rawCodec || Int(codec) < EpochTable.codecsMax else { throw ByteShortage() }
+    // The backing is shorter than it was: the frame's pages are lost, the others are not.
+    if Int(record.position) >= engine.ports[session.level]?.slots.total ?? 0 {
+      record.position = UInt32(SlotAllocator.nowhere)
+    }
     return (record, sidecars)
   }
 
@@ -172,7 +176,8 @@ extension IndexLoad {
     let (codec, transforms) = (record.codec, record.transforms)
     guard codec == FrameRecord.rawCodec || engine.epochs.codec(Int(codec)).level > 0,
       transforms == 0 || engine.epochs.set(transforms).mask != 0,
-      engine.ports[session.level]?.slots.adopt(Int(record.position)) == true
+      Int(record.position) == SlotAllocator.nowhere
+        || engine.ports[session.level]?.slots.adopt(Int(record.position)) == true
     else { throw ByteShortage() }
   }
 
