@@ -139,7 +139,16 @@ struct PutWait {
   private var until: UInt64 = 0
   private var wakesWorkers = true
 
+  private var loadPieces = 0
+
   init(_ engine: Engine) { self.engine = engine }
+
+  /// Whether more of a resumed session's index has come since the last time.
+  private mutating func hasLoadedMore() -> Bool {
+    guard engine.isLoading.load(ordering: .relaxed), let pieces = engine.keeper?.loadPieces else { return false }
+    defer { loadPieces = pieces }
+    return pieces != loadPieces
+  }
 
   /// Waits once; the engine's lock is held before and after, not meanwhile.
   mutating func step() throws(StoreError) {
@@ -160,7 +169,7 @@ struct PutWait {
       throw .full(engine.fullReason())
     }
     // What a checkpoint holds up is not demotion's time.
-    if state.pointee.passesToSession || (engine.makesRoomByLoading && engine.keeper?.loadTrouble == nil) { until = now &+ engine.putPatience }
+    if state.pointee.passesToSession || hasLoadedMore() { until = now &+ engine.putPatience }
     guard now < until else {
       throw .full(engine.impatientReason())
     }

@@ -50,7 +50,7 @@ struct CheckpointRun {
     if keeper.root == nil { keeper.root = try engine.readRoot() }
     engine.lock.withLock {
       engine.state.pointee.passesToSession = true
-      keeper.pass = SavePass()
+      keeper.pass = SavePass(savers: keeper.pass.savers)
     }
     defer { engine.lock.withLock { engine.state.pointee.passesToSession = false } }
     do throws(StoreError) {

@@ -9,7 +9,10 @@ extension IndexLoad {
     guard failure == nil, stage != .done else { return false }
     do throws(StreamFault) {
       try advanceOnce()
-      engine.lock.withLock { keeper.loadTrouble = nil }
+      engine.lock.withLock {
+        keeper.loadTrouble = nil
+        keeper.loadPieces += 1
+      }
       return true
     } catch {
       note(error)
@@ -48,7 +51,10 @@ extension IndexLoad {
   /// Slots of the index itself.
   private func adoptIndex() throws(StreamFault) {
     guard livePages == Int(root.livePages) else { throw contradiction("the number of its pages is another") }
-    for var stream in [pages, frames, places] { slots += try stream.slots(reader) }
+    // All or none: a read that fails now is tried again.
+    var own: [UInt32] = []
+    for var stream in [pages, frames, places] { own += try stream.slots(reader) }
+    slots += own
     let twice = engine.lock.withLock {
       (slots + keeper.headSlots).first { engine.ports[session.level]?.slots.adopt(Int($0)) != true }
     }
@@ -106,7 +112,7 @@ extension IndexLoad {
 
   private func freePlaces() -> Bool {
     engine.lock.withLock {
-      for _ in 0..<sectionMax where cursor < placeCount {
+      for _ in 0..<64 where cursor < placeCount {
         cursor = engine.frames.freeUnused(from: cursor, below: placeCount, usedPlaces)
       }
     }
@@ -137,6 +143,10 @@ extension Engine {
   /// Whether a frame's chunks fill no more than a page, and have owners. With the lock.
   func fitsPage(_ record: UnsafeMutablePointer<FrameRecord>) -> Bool {
     guard Int(record.pointee.places) + Int(record.pointee.count) <= frames.placeCount else { return false }
+    // A raw page is one chunk.
+    guard record.pointee.codec != FrameRecord.rawCodec || record.pointee.count == 0
+      || (record.pointee.count == 1 && codec.length(frames.place(record, 0).pointee.lengthAndID) == pageSize)
+    else { return false }
     var bytes = 0
     for ordinal in 0..<Int(record.pointee.count) {
       let place = frames.place(record, ordinal).pointee
@@ -154,7 +164,14 @@ extension Engine {
   }
 
   @inline(never) private func load(_ handle: Handle) throws(StoreError) {
-    guard let load = keeper?.load, let session else { return }
+    guard let load = keeper?.load, let session, Int(handle.index) < load.pageCount else { return }
+    // What is there is had without waiting for the gate.
+    let isThere = lock.withLock { () -> Bool in
+      let place = pages.entry(handle.index).pointee.place
+      return place.state == .pooled || place.state == .word
+        || (place.state == .framed && !frames.isUnsettled(place.frame))
+    }
+    guard !isThere else { return }
     try withLoad(load) { () throws(StoreError) in
       do throws(StreamFault) { try load.need(page: handle.index) } catch { throw sessionError(error, session) }
     }
@@ -202,13 +219,15 @@ extension Engine {
   func loadInBackground() {
     guard let load = keeper?.load else { return }
     var pause: UInt64 = 1_000_000
-    while isLoading.load(ordering: .acquiring), !lock.withLock({ state.pointee.isClosing }) {
+    while isLoading.load(ordering: .acquiring) {
+      let ticket = keeper?.wanted.ticket ?? 0
+      if lock.withLock({ state.pointee.isClosing }) { return }
       if lock.withLock({ keeper?.loadFailure != nil }) { return }
       if loadOnce() {
         pause = 1_000_000
-        while load.demands.load(ordering: .relaxed) > 0 { stowage_pause() }
+        // A little: who asks all the time must not keep the rest from coming.
+        for _ in 0..<2000 where load.demands.load(ordering: .relaxed) > 0 { stowage_pause() }
       } else {
-        let ticket = keeper?.wanted.ticket ?? 0
         _ = keeper?.wanted.wait(ticket, timeout: pause)
         pause = min(pause * 2, 1_000_000_000)
       }

@@ -48,13 +48,11 @@ struct PageLoader {
     let scratch = engine.lock.withLock { engine.takeScratch(level: session.level) }
     if let scratch, let first = nextRun(nil) {
       engine.withOwnSegment(context, engine.chunkLevel(first.codec)) {
-        var next: Run? = first
-        for _ in 1...Self.runsTogether {
-          guard let run = next else { return }
-          load(run, scratch)
-          next = nextRun(first.codec)
+        load(first, scratch)
+        for _ in 1..<Self.runsTogether {
+          guard let next = nextRun(first.codec) else { return }
+          load(next, scratch)
         }
-        if let next { unpin(next) }
       }
     }
     return engine.lock.withLock {
@@ -164,7 +162,7 @@ extension Engine {
     guard !lock.withLock({ state.pointee.isClosing }) else { throw .closed }
     let began = environment.now()
     lock.withLock {
-      keeper.ahead = LoadAhead()
+      keeper.ahead = LoadAhead(loaders: keeper.ahead.loaders)
       state.pointee.loadsAhead = true
     }
     work.notify()

@@ -41,7 +41,9 @@ struct PageSaver {
   /// Goes once through all pages that have changed; returns when every one of them has been seen to.
   mutating func pass() throws(StoreError) {
     engine.lock.withLock {
-      keeper.pass = SavePass(isActive: true, saved: keeper.pass.saved, bytesWritten: keeper.pass.bytesWritten)
+      // Savers of an earlier pass that found nothing may not have left yet.
+      keeper.pass = SavePass(
+        isActive: true, savers: keeper.pass.savers, saved: keeper.pass.saved, bytesWritten: keeper.pass.bytesWritten)
       engine.state.pointee.savesPages = true
     }
     engine.work.notify()

@@ -31,6 +31,8 @@ final class SessionKeeper: @unchecked Sendable {
   var headSlots: [UInt32] = []
   /// Slots of an index of which it is not known whether it holds.
   var doubtfulSlots: [UInt32] = []
+  /// Spaces of ids that tiers of the session have, whether they are in the chain or not.
+  var spaces: Set<UInt8> = []
   /// By level: with what options what the tier needs is to be kept from now on.
   var rekeyed: [Int: (tier: ChainTier, instance: TierInstance)] = [:]
   /// The pass over changed pages that is under way. Guarded by the engine's lock.
@@ -52,6 +54,8 @@ final class SessionKeeper: @unchecked Sendable {
   var slotsFreed = 0
   /// Why the session's index cannot be brought into the tables. Guarded by the engine's lock.
   var loadFailure: StoreError?
+  /// So many pieces of it have come. Guarded by the engine's lock.
+  var loadPieces = 0
   /// Why it could not be read further just now. Guarded by the engine's lock.
   var loadTrouble: StoreError?
   /// Why the last checkpoint for want of room failed. Guarded by the engine's lock.

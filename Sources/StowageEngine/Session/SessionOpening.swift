@@ -124,6 +124,11 @@ extension Engine {
       throw sessionError(error, session)
     }
     try check(head, root, keeper, isForced: isForced)
+    // All of it together is in slots: a file of few bytes does not make this process use many.
+    let bytes = ([root.head, root.tail] + root.deltas).reduce(UInt64(0)) { $0.addingReportingOverflow($1.length).partialValue }
+    guard bytes <= UInt64(ports[session.level]?.slots.total ?? 0) * UInt64(pageSize) else {
+      throw sessionError(.damaged(slot: root.tail.top.slot, "its parts are longer than there is room"), session)
+    }
     keeper.last = root
     keeper.identity = root.identity
     keeper.sequence = root.sequence
@@ -271,6 +276,7 @@ extension Engine {
   /// every run may need new ones.
   private func placeCodecs(_ image: SessionImage) throws(StoreError) {
     for index in 1..<EpochTable.codecsMax { epochs.setCodec(index, Codec()) }
+    keeper?.spaces = Set(image.head.codecs.map(\.space) + image.head.tiers.map { UInt8($0.nextID >> 56) })
     for codec in image.head.codecs where codec.number > 0 && codec.frames > 0 {
       guard let level = image.levels[Int(codec.tier)], plan.levels[level].role == .page else {
         throw missing(image.head.tiers[Int(codec.tier)])
@@ -288,8 +294,8 @@ extension Engine {
     let all = (1..<EpochTable.codecsMax).map { (number: $0, codec: epochs.codec($0)) }
     if old == nil {
       // Ids in a space of their own.
-      let used = Set(all.filter { $0.codec.level > 0 }.map(\.codec.space))
-      guard let space = (1...255).first(where: { !used.contains(UInt8($0)) }) else { throw noNumbers() }
+      guard let keeper, let space = (1...255).first(where: { !keeper.spaces.contains(UInt8($0)) }) else { throw noNumbers() }
+      keeper.spaces.insert(UInt8(space))
       levels[level].nextID = UInt64(space) << 56 | 1
     }
     let space = UInt8(levels[level].nextID >> 56)

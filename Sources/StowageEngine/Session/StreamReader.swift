@@ -71,12 +71,13 @@ struct StreamReader {
     _ pages: ArraySlice<PagePlace>, _ transforms: UInt8, _ bytes: inout [UInt8]
   ) throws(StreamFault) {
     guard let port = engine.ports[level] else { return }
-    guard let holder = engine.lock.withLock({ engine.takeScratch(level: level) }) else {
+    let (scratch, total) = engine.lock.withLock { (engine.takeScratch(level: level), port.slots.total) }
+    guard let holder = scratch else {
       throw .unavailable(level: level, "there is no memory to read the session's index with")
     }
     defer { engine.lock.withLock { engine.giveScratch(holder) } }
     let first = pages.startIndex
-    for page in pages where Int(page.slot) >= port.slots.total {
+    for page in pages where Int(page.slot) >= total {
       throw .damaged(slot: page.slot, "there is no such slot")
     }
     let result = port.readRun(

@@ -240,11 +240,13 @@ extension FrameTable {
     return frame
   }
 
-  /// Frees the first run of places from `first` on, below `end`, that no frame has noted. Where to go on.
+  /// Looks at some places from `first` on, below `end`, and frees a run that no frame has noted. Where to go on.
   func freeUnused(from first: Int, below end: Int, _ used: [UInt64]) -> Int {
     func isUsed(_ place: Int) -> Bool { used[place >> 6] >> UInt64(place & 63) & 1 != 0 }
     var start = first
-    while start < end, isUsed(start) { start += 1 }
+    let most = min(end, first + Self.chunksMax)
+    while start < most, isUsed(start) { start += 1 }
+    guard start < most else { return start }
     var count = 0
     while start + count < end, count < Self.chunksMax, !isUsed(start + count) { count += 1 }
     if count > 0 { freeRun(UInt32(start), count) }
