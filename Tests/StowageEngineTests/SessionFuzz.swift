@@ -51,8 +51,8 @@ final class SessionFuzz: @unchecked Sendable {
   init(_ seed: UInt64, hasSums: Bool, isWhole: Bool) throws {
     self.hasSums = hasSums
     random = SeededRandom(seed, "fuzz \(hasSums) \(isWhole)")
-    disk = try SimulatedDisk(2, slots: Self.slots, seed: seed)
-    good = try SimulatedDisk(3, slots: 1, seed: 0)
+    disk = try SimulatedDisk(5, slots: Self.slots, seed: seed)
+    good = try SimulatedDisk(6, slots: 1, seed: 0)
     let mutator = try TestTier(.mutate)
     plan = try mutator.function("mutate_plan")
     seen = try mutator.function("mutate_seen")
