@@ -4,41 +4,43 @@ import StowageEngine
 import StowageTestSupport
 import Testing
 
-/// The power fails in every single call into the disk of a checkpoint, a suspend, a resume and a change of the key, one
-/// after the other; each time it comes back in several ways.
-@Suite(.serialized) struct CrashPointTests {
-  /// Crashes over all seeds: STOWAGE_TEST_POINTS.
-  private static let crashes = CrashMatrix.number("STOWAGE_TEST_POINTS") ?? 800
-  /// One seed only: STOWAGE_TEST_POINT.
-  private static let only = CrashMatrix.number("STOWAGE_TEST_POINT").map { UInt64($0) }
+extension SimulatedSessions {
+  /// The power fails in every single call into the disk of a checkpoint, a suspend, a resume and a change of the key, one
+  /// after the other; each time it comes back in several ways.
+  @Suite(.serialized) struct CrashPointTests {
+    /// Crashes over all seeds: STOWAGE_TEST_POINTS.
+    private static let crashes = CrashMatrix.number("STOWAGE_TEST_POINTS") ?? 800
+    /// One seed only: STOWAGE_TEST_POINT.
+    private static let only = CrashMatrix.number("STOWAGE_TEST_POINT").map { UInt64($0) }
 
-  enum Moment: String, CaseIterable { case checkpoint, suspend, resume, rekey }
+    enum Moment: String, CaseIterable { case checkpoint, suspend, resume, rekey }
 
-  @Test("a crash in any call of a checkpoint, suspend, resume or rekey costs nothing that had completed")
-  func everyCall() throws {
-    var total = SessionCounts()
-    var points = 0
-    var seed = Self.only ?? TestSeed.value &* 1000
-    let began = ContinuousClock.now
-    repeat {
-      for moment in Moment.allCases {
-        let run = try CrashPoints(seed, moment)
-        try run.enumerate()
-        total.add(run.counts)
-        points += run.points
-        for failure in run.failures {
-          Issue.record("\(moment), call \(run.points + 1): \(failure); repeat it with STOWAGE_TEST_POINT=\(seed)")
+    @Test("a crash in any call of a checkpoint, suspend, resume or rekey costs nothing that had completed")
+    func everyCall() throws {
+      var total = SessionCounts()
+      var points = 0
+      var seed = Self.only ?? TestSeed.value &* 1000
+      let began = ContinuousClock.now
+      repeat {
+        for moment in Moment.allCases {
+          let run = try CrashPoints(seed, moment)
+          try run.enumerate()
+          total.add(run.counts)
+          points += run.points
+          for failure in run.failures {
+            Issue.record("\(moment), call \(run.points + 1): \(failure); repeat it with STOWAGE_TEST_POINT=\(seed)")
+          }
+          guard run.failures.isEmpty else { return }
         }
-        guard run.failures.isEmpty else { return }
-      }
-      seed &+= 1
-    } while total.allCrashes < Self.crashes && Self.only == nil
-    print("points: \(points) calls in which the power failed")
-    try CrashMatrix.report("points", total, since: began)
-    guard Self.only == nil else { return }
-    for moment in Moment.allCases { #expect(total.crashes.keys.contains { $0.moment == moment.rawValue }) }
-    for call in SimulatedDisk.Call.allCases { #expect(total.crashes.keys.contains { $0.call == "in a \(call)" }) }
-    #expect(total.resumes > total.allCrashes * 3 / 4)
+        seed &+= 1
+      } while total.allCrashes < Self.crashes && Self.only == nil
+      print("points: \(points) calls in which the power failed")
+      try CrashMatrix.report("points", total, since: began)
+      guard Self.only == nil else { return }
+      for moment in Moment.allCases { #expect(total.crashes.keys.contains { $0.moment == moment.rawValue }) }
+      for call in SimulatedDisk.Call.allCases { #expect(total.crashes.keys.contains { $0.call == "in a \(call)" }) }
+      #expect(total.resumes > total.allCrashes * 3 / 4)
+    }
   }
 }
 
@@ -48,7 +50,7 @@ private final class CrashPoints {
   private static let outcomes = 4
 
   private let seed: UInt64
-  private let moment: CrashPointTests.Moment
+  private let moment: SimulatedSessions.CrashPointTests.Moment
   private let profile: SessionProfile
   private let dead: SimulatedDisk
   private(set) var counts = SessionCounts()
@@ -56,7 +58,7 @@ private final class CrashPoints {
   /// Calls in which the power failed.
   private(set) var points = 0
 
-  init(_ seed: UInt64, _ moment: CrashPointTests.Moment) throws {
+  init(_ seed: UInt64, _ moment: SimulatedSessions.CrashPointTests.Moment) throws {
     (self.seed, self.moment) = (seed, moment)
     profile = try moment == .rekey ? SessionProfile(withKeys: seed) : SessionProfile(small: seed)
     dead = try SimulatedDisk(1, slots: 1, seed: 0)

@@ -27,7 +27,7 @@ import Testing
         print("fuzz: sums \(hasSums), deltas \(!isWhole), seed \(Self.seed): \(fuzz.counts)")
         failures.withLock { $0 += fuzz.failures }
         let counts = fuzz.counts
-        if counts.refused == 0 || counts.whole == 0 || counts.partial == 0 || counts.reasons.count < 4 {
+        if counts.refused == 0 || counts.whole == 0 || counts.reasons.count < 4 {
           failures.withLock { $0.append("it does not reach much: \(counts)") }
         }
         // 1 ms each, as a rule.
@@ -39,8 +39,8 @@ import Testing
     work.join(within: 60 + Self.rounds)
     for failure in failures.withLock({ $0 }) { Issue.record("\(failure); STOWAGE_TEST_SESSION_SEED=\(Self.seed)") }
     let grown = Self.residentBytes() - memory
-    // A sanitizer keeps what was freed for a while.
-    let most = ProcessInfo.processInfo.environment["STOWAGE_TEST_SANITIZER"] == nil ? 256 << 20 : 2 << 30
+    // Other tests run meanwhile, and a sanitizer keeps what was freed for a while.
+    let most = 2 << 30
     #expect(grown < most, "the process has grown by \(grown >> 20) MiB")
   }
 
