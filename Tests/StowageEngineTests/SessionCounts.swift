@@ -23,6 +23,8 @@ struct SessionCounts {
   var automatic = 0
   /// Operations in the middle of a checkpoint.
   var interleaved = 0
+  /// Operations on a resumed store whose index had not been read.
+  var operationsWhileLoading = 0
   /// Puts refused for want of room.
   var full = 0
   var pagesCompared = 0
@@ -49,7 +51,8 @@ struct SessionCounts {
       "resumes": \.resumes, "resumes that a fault ended, repeated": \.failedResumes,
       "sessions refused as damaged, and they were": \.refusals, "suspends": \.suspends, "checkpoints": \.checkpoints,
       "checkpoints that a fault ended": \.failedCheckpoints, "checkpoints for want of room": \.automatic,
-      "operations during checkpoints": \.interleaved, "puts refused for want of room": \.full,
+      "operations during checkpoints": \.interleaved,
+      "operations while an index was read": \.operationsWhileLoading, "puts refused for want of room": \.full,
       "slots made stale": \.staleSlots, "slots with a flipped bit": \.flippedSlots,
       "pages named unreadable, and they were": \.pagesNamed, "pages compared": \.pagesCompared,
       "wrong pages": \.wrongPages, "sessions that should resume and did not": \.notResumed,

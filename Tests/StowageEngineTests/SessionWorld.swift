@@ -231,8 +231,7 @@ final class SessionWorld: @unchecked Sendable {
     case .success(let store):
       try disk.dies(in: 0)
       try endFaults()
-      counts.resumes += 1
-      compareAll(store)
+      try begin(resumed: store)
     case .failure(.session(.none, _)) where known.completed == 0:
       // A new one begins, which knows nothing of the old one's handles.
       known = Knowledge()
@@ -247,6 +246,30 @@ final class SessionWorld: @unchecked Sendable {
     case .failure(let error):
       counts.notResumed += 1
       fail("checkpoint \(known.completed) holds, but: \(error)")
+    }
+  }
+
+  /// A store that was resumed is used before its index has been read, and then compared.
+  private func begin(resumed store: Store) throws {
+    guard adoptCut(store) else { return }
+    if !profile.isDamaged, random.one(in: 2) {
+      for _ in 0..<random.below(80) where failures.isEmpty {
+        counts.operationsWhileLoading += store.isResuming ? 1 : 0
+        step(store)
+      }
+      while store.step() {}
+    }
+    switch Result(catching: { () throws(StoreError) in try store.finishResuming() }) {
+    case .success:
+      counts.resumes += 1
+      compareAll(store)
+    case .failure(.session(.damaged, _)) where hasReadDamage(since: readsAtOpen):
+      counts.refusals += 1
+      leave(store)
+      try disk.repair()
+    case .failure(let error):
+      counts.notResumed += 1
+      fail("checkpoint \(known.completed) was resumed, but: \(error)")
     }
   }
 

@@ -50,17 +50,25 @@ extension SessionWorld {
 
   // MARK: After a resume
 
-  func compareAll(_ store: Store) {
+  /// What the owner knows is what it was at the cut that was resumed.
+  func adoptCut(_ store: Store) -> Bool {
     let sequence = store.sessionSequence
     guard sequence >= known.completed, let expected = known.cuts[sequence] else {
       counts.notResumed += 1
       let cuts = known.cuts.keys.sorted().suffix(4)
-      return fail("resumed checkpoint \(sequence), of \(cuts); \(known.completed) had completed")
+      fail("resumed checkpoint \(sequence), of \(cuts); \(known.completed) had completed")
+      return false
     }
     known.completed = sequence
     known.ended += known.live.keys.filter { expected[$0] == nil }.sorted { $0.rawValue < $1.rawValue }
     known.live = expected
     known.cuts = [sequence: expected]
+    known.order = known.live.keys.sorted { $0.rawValue < $1.rawValue }
+    return true
+  }
+
+  func compareAll(_ store: Store) {
+    let expected = known.live
     do {
       try findAll(store, expected)
       known.order = known.live.keys.sorted { $0.rawValue < $1.rawValue }

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import Synchronization
 
 /// A store of pages: raw pages in RAM at the head of a chain of tiers, the oldest demoted to the tiers below
 /// as room is needed.
@@ -141,6 +142,9 @@ public final class Store: Sendable {
   /// - Throws: as `checkpoint`; `unavailable` when the session's tier cannot be read.
   @discardableResult
   public func preload() throws(StoreError) -> PreloadReport { try engine.preload() }
+
+  /// Whether part of a resumed session's index has not been read yet.
+  public var isResuming: Bool { engine.isLoading.load(ordering: .acquiring) }
 
   /// Waits until the whole index of a resumed session has been read; calls read what they need of it before.
   /// - Throws: `session` when it is damaged: pages whose records can be read can be had all the same, but nothing can be
