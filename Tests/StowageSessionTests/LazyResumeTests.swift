@@ -202,7 +202,7 @@ import Testing
     let disk = try SimulatedDisk(10, slots: 20_000, seed: 10)
     let handles = try suspended(disk, pages: 12_000)
     let chain = [try Self.tier.get(), disk.tier()]
-    let store = try Store(configuration: configuration(.resume(force: false), memory: 64 << 20), chain: chain)
+    let store = try Store(configuration: configuration(.resume(force: false), memory: 192 << 20), chain: chain)
     let report = try store.preload()
     #expect(report.pages == 12_000 && report.pagesLeft == 0 && report.bytesRead > 0, "\(report)")
     for (version, handle) in handles.enumerated() { #expect(try peek(store, handle, UInt64(version)) == true) }

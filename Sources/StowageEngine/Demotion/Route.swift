@@ -132,13 +132,25 @@ extension Engine {
   /// Slots in use, those of writes that were set aside among them.
   func usedSlots(_ index: Int) -> Int { ports[index]?.slots.used ?? 0 }
 
-  /// Slots that frames from a level may take of a backing. Those that are kept for the index are there for the few frames
-  /// in RAM that a checkpoint sends down, too.
+  /// Slots that may be in use in a backing when frames from a level go there. While a checkpoint is under way, what it must
+  /// still write comes first, a slot for each page that has no copy yet at most; the frames in RAM that it sends down itself
+  /// may use those that are kept for the index.
   func slotLimit(_ index: Int, from source: Int) -> Int {
-    guard state.pointee.passesToSession, index == session?.level, source > plan.lastPageLevel else {
+    guard let session, index == session.level, state.pointee.passesToSession, let port = ports[index] else {
       return levels[index].limit
     }
-    return ports[index].map { $0.slots.total - $0.slots.total / 64 } ?? 0
+    let total = port.slots.total
+    guard source <= plan.lastPageLevel else { return total - total / 64 }
+    let unsaved = persistentInRam - session.copyCount
+    return min(levels[index].limit, total - total / 16 - max(0, unsaved))
+  }
+
+  /// Persistent pages above the session's tier.
+  var persistentInRam: Int {
+    guard let session else { return 0 }
+    var count = 0
+    for index in 0..<session.level { count += levels[index].pages - levels[index].discardable }
+    return count
   }
 
   private func chunkCodec(from source: Int, flushing: Bool, now: UInt64) -> Int {

@@ -34,10 +34,10 @@ extension Engine {
       let place = entry.pointee.place
       let origin = origin(place)
       if place.state == .word {
-        let word = words.value(Int(place.value))
+        stowage_fill(page, pageSize, words.value(Int(place.value)))
+        guard matchesSum(handle, page) else { throw failed(handle, .done) }
         let tag = end(handle, entry)
         lock.unlock()
-        stowage_fill(page, pageSize, word)
         return tag
       }
       let loaded = load(context, place, into: page)
@@ -80,9 +80,9 @@ extension Engine {
       let origin = origin(place)
       state.pointee.peekCount += 1
       if place.state == .word {
-        let word = words.value(Int(place.value))
+        stowage_fill(page, pageSize, words.value(Int(place.value)))
+        guard matchesSum(handle, page) else { throw failed(handle, .done) }
         lock.unlock()
-        stowage_fill(page, pageSize, word)
         return tag
       }
       let sum = storedSum(handle)

@@ -38,9 +38,7 @@ extension Engine {
     guard port.slots.released > free / 4, !keeper.isWanted.load(ordering: .relaxed), !state.pointee.passesToSession,
       environment.now() >= keeper.restUntil
     else { return }
-    var inRam = 0
-    for index in 0..<session.level { inRam += levels[index].pages - levels[index].discardable }
-    guard free < inRam + port.slots.total / 16 else { return }
+    guard free < persistentInRam + port.slots.total / 16 else { return }
     keeper.isWanted.store(true, ordering: .releasing)
     keeper.wanted.notify()
   }

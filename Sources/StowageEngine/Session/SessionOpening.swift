@@ -200,6 +200,9 @@ extension Engine {
     try placeCodecs(image)
     for (number, tier) in image.head.tiers.enumerated() where tier.isMandatory {
       guard let level = image.levels[number] else { throw missing(tier) }
+      guard instances[level - 1] == nil else {
+        throw sessionError(.damaged(slot: image.root.head.top.slot, "it names '\(tier.name)' as what it is not"), session)
+      }
       try openTier(at: level - 1, continuing: tier, tier.secrets)
       try prepare(keeper.context, level: level)
     }

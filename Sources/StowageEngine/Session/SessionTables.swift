@@ -13,33 +13,34 @@ struct SessionTables: @unchecked Sendable {
   /// Pages and frames that are not as the last checkpoint recorded them.
   let pageChanges: ChangeMap
   let frameChanges: ChangeMap
-  /// Frames in the session's tier by the number of their codec, then by that of their transform set.
-  private let frameCounts: UnsafeMutablePointer<Int>
+  /// Frames in the session's tier by the number of their codec, then by that of their transform set; then copies.
+  private let counts: UnsafeMutablePointer<Int>
+  private static let copyCount = 512
 
   init(level: Int) throws(StoreError) {
     self.level = level
     copies = try BlockTable(stride: 8, capacity: 1 << 31)
     pageChanges = try ChangeMap(capacity: 1 << 31)
     frameChanges = try ChangeMap(capacity: FrameTable.capacity)
-    frameCounts = .allocate(capacity: 512)
-    frameCounts.initialize(repeating: 0, count: 512)
+    counts = .allocate(capacity: 513)
+    counts.initialize(repeating: 0, count: 513)
   }
 
   func unmap() {
     copies.unmap()
     pageChanges.unmap()
     frameChanges.unmap()
-    frameCounts.deallocate()
+    counts.deallocate()
   }
 
   /// A frame came to be in the session's tier, or is there no more.
   func count(_ record: FrameRecord, by step: Int) {
-    frameCounts[Int(record.codec)] += step
-    frameCounts[256 + Int(record.transforms)] += step
+    counts[Int(record.codec)] += step
+    counts[256 + Int(record.transforms)] += step
   }
 
-  func frames(codec: Int) -> Int { frameCounts[codec] }
-  func frames(transforms: Int) -> Int { frameCounts[256 + transforms] }
+  func frames(codec: Int) -> Int { counts[codec] }
+  func frames(transforms: Int) -> Int { counts[256 + transforms] }
 
   /// RAM, with so many pages and frames numbered.
   func byteCount(pages: Int, frames: Int) -> Int {
@@ -60,8 +61,13 @@ struct SessionTables: @unchecked Sendable {
   }
 
   @inline(__always) func setCopy(of page: UInt32, _ place: Place) {
-    copies.address(Int(page)).storeBytes(of: place.bare.bits, as: UInt64.self)
+    let address = copies.address(Int(page))
+    counts[Self.copyCount] += (place.bare.bits != 0 ? 1 : 0) - (address.load(as: UInt64.self) != 0 ? 1 : 0)
+    address.storeBytes(of: place.bare.bits, as: UInt64.self)
   }
+
+  /// Pages that have one.
+  var copyCount: Int { counts[Self.copyCount] }
 }
 
 /// What changes pages calls these, with the lock. Without a session they do nothing.
