@@ -7,7 +7,10 @@
 #   make check-abi      the headers of the kit: they compile alone, and are what plugin-sdk/abi says
 #   make test-sanitize  the engine's tests under ThreadSanitizer and AddressSanitizer; -short: as CI runs them
 #   make vm-test        a real kernel swaps and hibernates to `stowage serve` (qemu, without KVM)
+#   make crash-matrix   sessions through 100,000 simulated crashes and 500 real kills: half an hour or more
+#   make make-sessions  the session files that are kept, once for each format
 #   make bench-cost     the engine's cost beside the bare codec, over real pages
+#   make bench-session  suspending and resuming beside plain files on the same disk; the time to the first page
 #   make clean
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
@@ -18,7 +21,8 @@ PREFIX ?= /usr/local
 export PREFIX DESTDIR
 SWIFT_BUILD := swift build -c release --scratch-path $(BUILD)
 
-.PHONY: run build install test check-abi test-sanitize test-sanitize-short vm-test bench-cost requirements clean
+.PHONY: run build install test check-abi test-sanitize test-sanitize-short crash-matrix make-sessions vm-test bench-cost \
+	bench-session requirements clean
 
 run: build
 	bin/stowage trial
@@ -50,9 +54,19 @@ test-sanitize-short: requirements
 vm-test: build
 	scripts/vm-test
 
+crash-matrix: requirements
+	scripts/crash-matrix
+
+make-sessions: requirements
+	scripts/make-sessions
+
 bench-cost: build
 	$(SWIFT_BUILD) --product engine-cost
 	scripts/bench-cost bin $(BUILD)/release/engine-cost
+
+bench-session: build
+	$(SWIFT_BUILD) --product session-rates
+	scripts/bench-session bin $(BUILD)/release/session-rates
 
 clean:
 	rm -rf $(BUILD) .build-test .build-sdk .build-tsan .build-asan bin

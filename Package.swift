@@ -115,6 +115,10 @@ let package = Package(
       name: "engine-cost",
       dependencies: ["StowageEngine", "CLZ4", .product(name: "CStowageTier", package: "plugin-sdk")],
       path: "Benchmarks/EngineCost", swiftSettings: common),
+    .executableTarget(
+      name: "session-rates",
+      dependencies: ["StowageEngine", .product(name: "CStowageTier", package: "plugin-sdk")],
+      path: "Benchmarks/SessionRates", swiftSettings: common),
     .target(name: "CStowageTestPages", path: "Tests/CStowageTestPages"),
     .target(
       name: "StowageTestSupport",
@@ -123,16 +127,20 @@ let package = Package(
     .testTarget(
       name: "StowageEngineTests",
       dependencies: [
-        "StowageEngine", "StowageTestSupport", "CStowageTestPages",
+        "StowageEngine", "StowageTestSupport", "CStowageTestPages", "CStowageSystem",
         .product(name: "CStowageTier", package: "plugin-sdk"),
       ],
       swiftSettings: common),
     .executableTarget(
       name: "session-churn", dependencies: ["StowageEngine", "StowageTestSupport"], path: "Tests/SessionChurn",
       swiftSettings: common),
+    .executableTarget(
+      name: "session-markers", dependencies: ["StowageEngine", "StowageTestSupport"], path: "Tests/SessionMarkers",
+      swiftSettings: common),
     .testTarget(
       name: "StowageSessionTests",
-      dependencies: ["StowageEngine", "StowageTestSupport", "session-churn"], swiftSettings: common),
+      dependencies: ["StowageBasics", "StowageEngine", "StowageTestSupport", "session-churn", "session-markers"],
+      swiftSettings: common),
     .testTarget(
       name: "StowagePluginsTests",
       dependencies: ["StowageEngine", "StowagePlugins", "StowageControl", "StowageTestSupport"],

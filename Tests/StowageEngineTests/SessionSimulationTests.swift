@@ -4,83 +4,37 @@ import StowageEngine
 import StowageTestSupport
 import Testing
 
-/// Sessions through power cuts, each run from one seed.
-@Suite(.serialized) struct SessionSimulationTests {
-  /// Crashes over all seeds: STOWAGE_TEST_CRASHES.
-  private static let crashes =
-    ProcessInfo.processInfo.environment["STOWAGE_TEST_CRASHES"].flatMap { Int($0) } ?? 1200
-  /// One seed only: STOWAGE_TEST_WORLD.
-  private static let only = ProcessInfo.processInfo.environment["STOWAGE_TEST_WORLD"].flatMap { UInt64($0) }
+/// Simulations of sessions run one at a time, as their disks call back.
+@Suite(.serialized) enum SimulatedSessions {}
 
-  private static func tiers(_ seed: UInt64) throws -> [ChainTier] {
-    var kinds: [TestTier.Kind]
-    switch seed % 4 {
-    case 0: kinds = [.rle, .lzTransparent, .cipherKept]
-    case 1: kinds = [.lzTransparent]
-    case 2: kinds = [.rleTransparent, .xor]
-    default: kinds = [.cipherKept]
-    }
-    if seed % 8 >= 4 { kinds.removeLast() }
-    // A cipher that has another key in each run, and a state.
-    if seed % 6 == 5 {
-      var cipher = ChainTier(try shipped.get())
-      cipher.options["key-file"] = .text(try keyFile.get())
-      if seed % 4 == 1 { cipher.limit = 0 }
-      return [ChainTier(try shared(.lzTransparent), name: "lz"), cipher]
-    }
-    return try kinds.enumerated().map { index, kind in
-      var tier = ChainTier(try shared(kind), name: "\(kind.name)-\(index + 1)")
-      // Some levels are only passed through.
-      if seed % 3 == 0, index == kinds.count - 1 { tier.limit = 0 }
-      return tier
-    }
-  }
+extension SimulatedSessions {
+  /// Sessions through power cuts and disks that go wrong, each run from one seed.
+  @Suite(.serialized) struct SessionSimulationTests {
+    /// Crashes over all seeds: STOWAGE_TEST_CRASHES.
+    private static let crashes = CrashMatrix.number("STOWAGE_TEST_CRASHES") ?? 1000
+    /// One seed only: STOWAGE_TEST_WORLD.
+    private static let only = CrashMatrix.number("STOWAGE_TEST_WORLD").map { UInt64($0) }
 
-  private static let folder = Result { try TemporaryFolder() }
-  private static let keyFile = Result {
-    let file = try folder.get().file("key")
-    try Data((0..<32).map { UInt8($0 * 5) }).write(to: file)
-    try FileManager.default.setAttributes([.posixPermissions: 0o600], ofItemAtPath: file.path)
-    return file.path
-  }
-  private static let shipped = Result { try TierLibrary.shipped("aes-gcm") }
-
-  private static let loaded = Locked<[TestTier.Kind: TestTier]>([:])
-  private static func shared(_ kind: TestTier.Kind) throws -> TierTable {
-    try loaded.withLock { known in
-      let tier = try known[kind] ?? TestTier(kind)
-      known[kind] = tier
-      return tier.table
+    @Test("after every crash the last checkpoint is there, whole")
+    func crashes() throws {
+      var total = SessionCounts()
+      var seed = Self.only ?? TestSeed.value &* 1000
+      let began = ContinuousClock.now
+      repeat {
+        let world = try SessionWorld(seed, try SessionProfile(seed))
+        for _ in 0..<8 where world.failures.isEmpty { try world.life(operations: 300) }
+        world.close()
+        try world.countFaults()
+        total.add(world.counts)
+        for failure in world.failures { Issue.record("\(failure); repeat it with STOWAGE_TEST_WORLD=\(seed)") }
+        guard world.failures.isEmpty, Self.only == nil else { break }
+        seed &+= 1
+      } while total.allCrashes < Self.crashes
+      try CrashMatrix.report("lives", total, since: began)
+      guard Self.only == nil else { return }
+      #expect(total.resumes > total.allCrashes / 2 && total.suspends > 0 && total.checkpoints > 0)
+      #expect(total.interleaved > 0 && total.failedCheckpoints > 0 && total.automatic > 0 && total.full > 0)
+      #expect(total.pagesNamed > 0 && total.refusals > 0 && total.failedResumes > 0)
+      for fault in SimulatedDisk.Fault.allCases { #expect(total.faults[fault] ?? 0 > 0, "\(fault)") }
     }
-  }
-
-  @Test("after every crash the last checkpoint is there, whole")
-  func crashes() throws {
-    var total = SessionWorld.Counts()
-    var seed = Self.only ?? TestSeed.value &* 1000
-    let began = ContinuousClock.now
-    repeat {
-      let world = try SessionWorld(
-        seed, disk: 0, tiers: try Self.tiers(seed), slots: seed % 7 == 0 ? 150 : 500 + Int(seed % 5) * 200, interleaves: seed % 5 != 0)
-      for _ in 0..<8 where world.failures.isEmpty { try world.life(operations: 300) }
-      world.close()
-      let counts = world.counts
-      total.crashes += counts.crashes
-      total.resumes += counts.resumes
-      total.suspends += counts.suspends
-      total.checkpoints += counts.checkpoints
-      total.failedCheckpoints += counts.failedCheckpoints
-      total.pagesCompared += counts.pagesCompared
-      total.interleaved += counts.interleaved
-      total.automatic += counts.automatic
-      for failure in world.failures { Issue.record("\(failure); repeat it with STOWAGE_TEST_WORLD=\(seed)") }
-      guard world.failures.isEmpty, Self.only == nil else { break }
-      seed &+= 1
-    } while total.crashes < Self.crashes
-    print("sessions: \(total), \((ContinuousClock.now - began).formatted())")
-    if Self.only == nil {
-      #expect(total.resumes > total.crashes / 2 && total.suspends > 0 && total.checkpoints > 0)
-      #expect(total.interleaved > 0 && total.failedCheckpoints > 0)
-    }
-  }
-}
+  }}

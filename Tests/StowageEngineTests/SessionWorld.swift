@@ -3,6 +3,8 @@ import StowageEngine
 import StowageTestSupport
 
 /// A store with a session on a disk that loses power, and what its owner knows of it: everything from one seed.
+///
+/// `SessionWorldWork.swift` has what the owner does, `SessionWorldCheck.swift` what he compares.
 final class SessionWorld: @unchecked Sendable {
   struct Page: Equatable {
     var contents: Contents
@@ -10,55 +12,52 @@ final class SessionWorld: @unchecked Sendable {
     var kind: PageKind
   }
 
-  /// What was counted over all lives.
-  struct Counts {
-    var crashes = 0
-    var resumes = 0
-    var suspends = 0
-    var checkpoints = 0
-    var pagesCompared = 0
-    var failedCheckpoints = 0
-    var interleaved = 0
-    var automatic = 0
+  /// What the owner knows.
+  struct Knowledge {
+    var live: [Handle: Page] = [:]
+    var order: [Handle] = []
+    /// By checkpoint: the persistent pages at its cut.
+    var cuts: [UInt64: [Handle: Page]] = [:]
+    /// The last checkpoint that is known to hold.
+    var completed: UInt64 = 0
+    /// Every handle that was ever given out.
+    var issued: Set<Handle> = []
+    /// Handles that ended since the last resume, and some of earlier lives.
+    var ended: [Handle] = []
+    /// Pages of this life that were said to be unreadable.
+    var lost: Set<Handle> = []
+    /// Pages that are gone and of which no destructor has told yet.
+    var vanished: Set<Handle> = []
   }
 
   let seed: UInt64
   let disk: SimulatedDisk
-  private let chain: [ChainTier]
-  private(set) var random: SeededRandom
-  private(set) var counts = Counts()
+  let profile: SessionProfile
+  var random: SeededRandom
+  var counts = SessionCounts()
   private(set) var failures: [String] = []
-  private let buffer = PageBuffer(4096)
+  let buffer = PageBuffer(4096)
   private var clock: UInt64 = 1_000_000_000
+  var store: Store?
+  var known = Knowledge()
+  var isInterleaving = false
+  /// Damaged reads of the disk before the store was opened.
+  var readsAtOpen = 0
+  /// The number of the key that is used.
+  var key = 0
+  private var lives = 0
 
-  private var store: Store?
-  private var live: [Handle: Page] = [:]
-  private var order: [Handle] = []
-  /// By checkpoint: the persistent pages at its cut.
-  private var cuts: [UInt64: [Handle: Page]] = [:]
-  /// The last checkpoint that is known to hold.
-  private var completed: UInt64 = 0
-  /// Every handle that was ever given out.
-  private var issued: Set<Handle> = []
-  /// Handles that ended since the last resume, and some of earlier lives.
-  private var ended: [Handle] = []
-  private var isInterleaving = false
-  private let target: Int
-  private let interleaves: Bool
-
-  init(_ seed: UInt64, disk number: Int, tiers: [ChainTier], slots: Int, interleaves: Bool) throws {
+  init(_ seed: UInt64, _ profile: SessionProfile, disk number: Int = 0) throws {
     self.seed = seed
+    self.profile = profile
     random = SeededRandom(seed, "session world")
-    disk = try SimulatedDisk(number, slots: slots, seed: seed &* 31)
-    chain = tiers + [disk.tier()]
-    target = 100 + random.below(500)
-    self.interleaves = interleaves
+    disk = try SimulatedDisk(number, slots: profile.slots, seed: seed &* 31)
   }
 
   deinit { buffer.deallocate() }
 
-  private func fail(_ text: String) {
-    if failures.count < 4 { failures.append("\(text) (seed \(seed), life \(counts.resumes + counts.crashes))") }
+  func fail(_ text: String) {
+    if failures.count < 4 { failures.append("\(text) (seed \(seed), life \(lives))") }
   }
 
   // MARK: The store
@@ -70,50 +69,101 @@ final class SessionWorld: @unchecked Sendable {
         return clock
       },
       random: { [unowned self] in random.next() }, scheduling: .manual)
-    environment.atCut = { [unowned self] number in cuts[number] = live.filter { $0.value.kind == .persistent } }
+    environment.atCut = { [unowned self] number in
+      known.cuts[number] = known.live.filter { $0.value.kind == .persistent }
+    }
     return environment
   }
+
+  /// A call took time.
+  func pass(_ nanoseconds: UInt64) { clock += nanoseconds }
 
   private func configuration(_ start: SessionConfiguration.Start) -> StoreConfiguration {
     var configuration = StoreConfiguration(memoryLimit: 3 << 20)
     configuration.workers = 1
+    configuration.storeLimit = profile.storeLimit
     configuration.session = SessionConfiguration(name: "world", attributes: ["seed": "\(seed)"], start: start)
     return configuration
   }
 
-  private func open(_ start: SessionConfiguration.Start) throws -> Store {
-    let destructor: Destructor = { [unowned self] page in
-      if page.reason == .unreadable { fail("page \(page.handle) was dropped as unreadable") }
-      forget(page.handle)
+  private var chain: [ChainTier] {
+    var chain = profile.tiers
+    for index in chain.indices where !profile.keys.isEmpty && chain[index].options["key-file"] != nil {
+      chain[index].options["key-file"] = .text(profile.keys[key])
     }
-    return try Store(configuration: configuration(start), chain: chain, environment: environment, destructor: destructor)
+    return chain + [disk.tier()]
   }
 
-  /// One life: some work, with checkpoints, until the power fails or the store is suspended.
-  func life(operations: Int) throws {
+  func open(_ start: SessionConfiguration.Start) throws(StoreError) -> Store {
+    let destructor: Destructor = { [unowned self] page in
+      if page.reason == .unreadable { noteUnreadable(page.handle, since: readsAtOpen) }
+      known.vanished.remove(page.handle)
+      forget(page.handle)
+    }
+    return try Store(
+      configuration: configuration(start), chain: chain, environment: environment, destructor: destructor)
+  }
+
+  /// Uses the disk as the one whose calls are simulated now.
+  func begin() throws {
+    current = self
+    try disk.setClock(passTime)
     if store == nil { store = try open(.create(replacing: false)) }
+  }
+
+  func close() {
+    store?.close()
+    store = nil
+    current = nil
+  }
+
+  // MARK: Lives
+
+  /// One life: some work, with checkpoints, until the power fails or the store is suspended; then it is resumed.
+  func life(operations: Int) throws {
+    try begin()
     guard let store else { return }
+    lives += 1
     let isCrash = !random.one(in: 6)
     if isCrash { try disk.dies(in: 1 + random.below(random.one(in: 2) ? 60 : 600)) }
-    try disk.setFaults(syncs: random.one(in: 4) ? 60 : 0, writes: random.one(in: 4) ? 20 : 0)
+    try setFaults()
+    if profile.isDamaged, random.one(in: 3) { try damage() }
     for _ in 0..<operations where failures.isEmpty {
       if try disk.isDead { break }
       step(store)
     }
-    try disk.setFaults()
-    // What its close ends was not ended by the owner.
-    let known = (live, order)
-    if isCrash || !suspend(store) { try crash(store) }
-    (live, order) = known
-    self.store = nil
+    try endFaults()
+    if isCrash || !suspend(store) { try crash(store) } else { leave(store) }
     guard failures.isEmpty else { return }
-    try resume()
+    try resumeThroughFaults()
   }
 
-  private func suspend(_ store: Store) -> Bool {
+  private func setFaults() throws {
+    try disk.setFault(.sync, random.one(in: 4) ? 60 : 0)
+    try disk.setFault(.full, random.one(in: 4) ? 20 : 0)
+    try disk.setFault(.root, random.one(in: 4) ? 200 : 0)
+    try disk.setFault(.capacity, random.one(in: 6) ? 10 : 0)
+    try disk.setFault(.hang, profile.hangs ? 30 : 0)
+    try disk.setFault(.flip, profile.isDamaged ? 10 : 0)
+  }
+
+  func endFaults() throws {
+    for fault in SimulatedDisk.Fault.allCases { try disk.setFault(fault, 0) }
+  }
+
+  /// The disk returns other bytes than what was written to some slots, from now on.
+  private func damage() throws {
+    for _ in 0..<1 + random.below(5) {
+      let isStale = random.one(in: 2)
+      try disk.damage(slot: random.below(profile.slots), isStale: isStale, bit: random.below(1 << 15))
+      if isStale { counts.staleSlots += 1 } else { counts.flippedSlots += 1 }
+    }
+  }
+
+  func suspend(_ store: Store) -> Bool {
     do {
       let report = try store.suspend()
-      completed = report.sequence
+      known.completed = report.sequence
       counts.suspends += 1
       return true
     } catch {
@@ -122,202 +172,117 @@ final class SessionWorld: @unchecked Sendable {
     }
   }
 
-  private func crash(_ store: Store) throws {
-    try disk.dies(in: 1)
-    store.close()
+  /// The power fails, if it has not; and comes back.
+  func crash(_ store: Store, during moment: String = "work") throws {
+    try die(store, during: moment)
     try disk.crash()
-    counts.crashes += 1
+    if profile.isDamaged, random.one(in: 4) { try damage() }
   }
 
-  // MARK: Work
-
-  private func step(_ store: Store) {
-    let before = store.sessionSequence
-    for _ in 0..<random.below(3) { store.step() }
-    noteAutomatic(store, since: before)
-    switch random.below(100) {
-    case 0..<2: checkpoint(store)
-    case 2..<4: try? store.flush(timeout: .seconds(1000))
-    default: operate(store)
-    }
+  /// The power fails, if it has not.
+  /// - Parameter outcomes: how often it comes back, each time otherwise.
+  func die(_ store: Store?, during moment: String, outcomes: Int = 1) throws {
+    let isAtRest = try !disk.isDead
+    try disk.dies(in: 1)
+    if let store { leave(store) }
+    let call = isAtRest ? "between calls" : "in a \(try disk.diedIn)"
+    counts.crashes[.init(moment: moment, call: call), default: 0] += outcomes
   }
 
-  private func checkpoint(_ store: Store) {
-    current = self
-    do {
-      if interleaves { try disk.setInterleave(interleaveNow) }
-      let report = try store.checkpoint()
-      if report.sequence <= completed { fail("checkpoint \(report.sequence) after \(completed)") }
-      completed = report.sequence
-      counts.checkpoints += 1
-    } catch {
-      counts.failedCheckpoints += 1
-    }
-    try? disk.setInterleave(nil)
-    current = nil
-  }
-
-  /// Called in the middle of a checkpoint.
-  func interleave() {
-    guard let store, !isInterleaving else { return }
-    isInterleaving = true
-    defer { isInterleaving = false }
-    for _ in 0..<random.below(4) {
-      operate(store)
-      counts.interleaved += 1
-    }
-  }
-
-  private func operate(_ store: Store) {
-    let before = store.sessionSequence
-    perform(store)
-    if !isInterleaving { noteAutomatic(store, since: before) }
-  }
-
-  /// The store may make a checkpoint by itself.
-  private func noteAutomatic(_ store: Store, since before: UInt64) {
-    guard before != store.sessionSequence else { return }
-    counts.automatic += 1
-    completed = store.sessionSequence
-  }
-
-  private func perform(_ store: Store) {
-    let grows = live.count < target / 2 + random.below(target)
-    do {
-      switch random.below(grows ? 14 : 8) {
-      case 0, 1: try end(store, takes: true)
-      case 2: try end(store, takes: false)
-      case 3: try peek(store)
-      case 4:
-        guard let handle = pick() else { return }
-        try store.touch(handle)
-      case 5, 6: try replace(store)
-      case 7 where !ended.isEmpty: tryStale(store)
-      default: try put(store)
-      }
-    } catch let error as StoreError {
-      switch error {
-      case .full, .unavailable, .closed: break
-      default: fail("\(error)")
-      }
-    } catch { fail("\(error)") }
-  }
-
-  private func pick() -> Handle? { order.isEmpty ? nil : order[random.below(order.count)] }
-
-  private func forget(_ handle: Handle) {
-    guard live.removeValue(forKey: handle) != nil else { return }
-    if let at = order.firstIndex(of: handle) { order.swapAt(at, order.count - 1) }
-    order.removeLast()
-    ended.append(handle)
-    if ended.count > 64 { ended.remove(at: random.below(ended.count)) }
-  }
-
-  private func put(_ store: Store) throws {
-    let contents = Contents.random(&random)
-    let kind: PageKind = random.one(in: 8) ? .discardable : .persistent
-    let tag = random.next()
-    buffer.fill(contents)
-    let handle = try store.put(buffer.read, tag: tag, kind: kind)
-    if !issued.insert(handle).inserted { fail("handle \(handle) was given out twice") }
-    live[handle] = Page(contents: contents, tag: tag, kind: kind)
-    order.append(handle)
-  }
-
-  private func replace(_ store: Store) throws {
-    guard let handle = pick() else { return }
-    let contents = Contents.random(&random)
-    buffer.fill(contents)
-    try store.replace(handle, with: buffer.read)
-    live[handle]?.contents = contents
-  }
-
-  private func end(_ store: Store, takes: Bool) throws {
-    guard let handle = pick(), let page = live[handle] else { return }
-    if takes {
-      let tag = try store.take(handle, into: buffer.bytes)
-      compare(handle, page, tag)
-    } else {
-      try store.discard(handle)
-    }
-    forget(handle)
-  }
-
-  private func peek(_ store: Store) throws {
-    guard let handle = pick(), let page = live[handle] else { return }
-    compare(handle, page, try store.peek(handle, into: buffer.bytes))
-  }
-
-  private func compare(_ handle: Handle, _ page: Page, _ tag: UInt64) {
-    if tag != page.tag { fail("page \(handle) has another tag") }
-    if !buffer.matches(page.contents) { fail("page \(handle) has other contents") }
-  }
-
-  private func tryStale(_ store: Store) {
-    let handle = ended[random.below(ended.count)]
-    guard live[handle] == nil else { return }
-    do {
-      _ = try store.peek(handle, into: buffer.bytes)
-      fail("handle \(handle) of a page that ended is good again")
-    } catch StoreError.staleHandle { } catch StoreError.unavailable { } catch { fail("\(error)") }
+  /// The store ends. What that ends was not ended by the owner; but of pages that were gone he has to be told.
+  func leave(_ store: Store) {
+    var before = known
+    store.close()
+    if !known.vanished.isEmpty { fail("of pages \(known.vanished.map(\.description).sorted()) no destructor has told") }
+    before.lost = known.lost
+    before.vanished = []
+    known = before
+    self.store = nil
   }
 
   // MARK: Resuming
 
-  private func resume() throws {
-    do {
-      let store = try open(.resume(force: false))
-      self.store = store
+  /// Resumes; the power may fail once more meanwhile, and other things may go wrong.
+  private func resumeThroughFaults() throws {
+    if random.one(in: 5) {
+      try disk.dies(in: 1 + random.below(4))
+    } else if random.one(in: 4) {
+      try setFaults()
+    }
+    var attempts = 0
+    while store == nil, failures.isEmpty {
+      attempts += 1
+      try resume(mayFail: attempts == 1)
+    }
+  }
+
+  /// - Parameter mayFail: it need not work, and is tried again; else it must.
+  func resume(mayFail: Bool = false) throws {
+    readsAtOpen = readsSoFar
+    let opened = Result { () throws(StoreError) -> Store in try open(.resume(force: false)) }
+    let isDead = try disk.isDead
+    let isHit = hasReadDamage(since: readsAtOpen)
+    if case .success(let store) = opened { self.store = store }
+    switch opened {
+    case _ where isDead:
+      try die(store, during: "resume")
+      try disk.crash()
+      counts.failedResumes += 1
+    case .success(let store):
+      try disk.dies(in: 0)
+      try endFaults()
+      try begin(resumed: store)
+    case .failure(.session(.none, _)) where known.completed == 0:
+      // A new one begins, which knows nothing of the old one's handles.
+      known = Knowledge()
+      try begin()
+    case .failure(.session(.damaged, _)) where isHit:
+      counts.refusals += 1
+      try disk.repair()
+      try endFaults()
+    case .failure(.unavailable) where mayFail:
+      counts.failedResumes += 1
+      try endFaults()
+    case .failure(let error):
+      counts.notResumed += 1
+      fail("checkpoint \(known.completed) holds, but: \(error)")
+    }
+  }
+
+  /// A store that was resumed is used before its index has been read, and then compared.
+  private func begin(resumed store: Store) throws {
+    guard adoptCut(store) else { return }
+    if !profile.isDamaged, random.one(in: 2) {
+      for _ in 0..<random.below(80) where failures.isEmpty {
+        counts.operationsWhileLoading += store.isResuming ? 1 : 0
+        step(store)
+      }
+      while store.step() {}
+    }
+    switch Result(catching: { () throws(StoreError) in try store.finishResuming() }) {
+    case .success:
       counts.resumes += 1
       compareAll(store)
-    } catch StoreError.session(.none, _) where completed == 0 {
-      // A new one begins, which knows nothing of the old one's handles.
-      (live, order, ended) = ([:], [], [])
-      (cuts, issued) = ([:], [])
-    } catch {
-      fail("checkpoint \(completed) holds, but: \(error)")
+    case .failure(.session(.damaged, _)) where hasReadDamage(since: readsAtOpen):
+      counts.refusals += 1
+      leave(store)
+      try disk.repair()
+    case .failure(let error):
+      counts.notResumed += 1
+      fail("checkpoint \(known.completed) was resumed, but: \(error)")
     }
   }
 
-  private func compareAll(_ store: Store) {
-    let sequence = store.sessionSequence
-    guard sequence >= completed, let expected = cuts[sequence] else {
-      return fail("resumed checkpoint \(sequence), of \(cuts.keys.sorted().suffix(4)); \(completed) had completed")
-    }
-    completed = sequence
-    for handle in live.keys where expected[handle] == nil { ended.append(handle) }
-    live = expected
-    order = expected.keys.sorted { $0.rawValue < $1.rawValue }
-    cuts = [sequence: expected]
-    var found = 0
-    do {
-      try store.forEachPage { page in
-        found += 1
-        if expected[page.handle]?.tag != page.tag { fail("page \(page.handle) was not there at the cut") }
-      }
-      if found != expected.count { fail("\(found) pages are there of \(expected.count)") }
-      for handle in order {
-        guard let page = expected[handle] else { continue }
-        compare(handle, page, try store.peek(handle, into: buffer.bytes))
-        counts.pagesCompared += 1
-      }
-      for handle in ended where live[handle] == nil { check(stale: handle, store) }
-    } catch { fail("after a resume: \(error)") }
+  /// What happened on the disk.
+  func countFaults() throws {
+    for fault in SimulatedDisk.Fault.allCases { counts.faults[fault, default: 0] += try disk.count(fault) }
   }
-
-  private func check(stale handle: Handle, _ store: Store) {
-    do {
-      _ = try store.peek(handle, into: buffer.bytes)
-      fail("handle \(handle), of no page at the cut, is good")
-    } catch StoreError.staleHandle { } catch { fail("\(error)") }
-  }
-
-  func close() { store?.close() }
 }
 
-/// Whose checkpoint is being made; simulations run one at a time.
+/// Whose store is used; simulations run one at a time.
 nonisolated(unsafe) private var current: SessionWorld?
-private let interleaveNow: @convention(c) () -> Void = { current?.interleave() }
+private let passTime: @convention(c) (UInt64) -> Void = { current?.pass($0) }
+let interleaveNow: @convention(c) () -> Void = { current?.interleave() }
 
 extension Store {
   var sessionSequence: UInt64 { sessionSummary?.sequence ?? 0 }

@@ -94,7 +94,7 @@ import Testing
     }
     let size: Int64 = 48 << 20
     var known: (sequence: UInt64, pages: [UInt64: UInt64]) = (0, [:])
-    var counts = (resumes: 0, pages: 0, checkpoints: 0)
+    var counts = (resumes: 0, pages: 0, checkpoints: 0, wrong: 0)
     let seed = UInt64.random(in: 1..<1_000_000)
     print("kills: seed \(seed)")
     for round in 0..<Self.kills {
@@ -121,18 +121,30 @@ import Testing
         Issue.record("round \(round): checkpoint \(sequence) was never cut")
         return
       }
-      known = (sequence, try compare(store, expected.pages, expected.open, round))
+      let (found, wrong) = try compare(store, expected.pages, expected.open, round)
+      known = (sequence, found)
+      counts.wrong += wrong
       counts.pages += known.pages.count
       if round % 5 == 4 { known.sequence = try store.suspend().sequence } else { store.close() }
     }
     print("kills: \(Self.kills), resumes \(counts.resumes), checkpoints \(counts.checkpoints), pages compared \(counts.pages)")
+    try SharedReport.append(
+      """
+      kills: seed \(seed)\(isEncrypted ? ", encrypted" : "")
+      real kills\t\(Self.kills)
+      resumes after real kills\t\(counts.resumes)
+      checkpoints before real kills\t\(counts.checkpoints)
+      pages compared after real kills\t\(counts.pages)
+      wrong pages after real kills\t\(counts.wrong)
+
+      """)
     #expect(counts.resumes > Self.kills / 2 && counts.pages > Self.kills * 50)
   }
 
-  /// Compares every page; what is there.
+  /// Compares every page; what is there, and how many are wrong.
   private func compare(
     _ store: Store, _ expected: [UInt64: UInt64], _ open: ChurnJournal.Record?, _ round: Int
-  ) throws -> [UInt64: UInt64] {
+  ) throws -> (pages: [UInt64: UInt64], wrong: Int) {
     let page = UnsafeMutableRawBufferPointer.allocate(byteCount: 4096, alignment: 4096)
     let wanted = UnsafeMutableRawBufferPointer.allocate(byteCount: 4096, alignment: 4096)
     defer {
@@ -156,6 +168,6 @@ import Testing
       wrong.append("page \(handle) is missing")
     }
     if !wrong.isEmpty { Issue.record("round \(round): \(wrong.count) wrong: \(wrong.prefix(5))") }
-    return found
+    return (found, wrong.count)
   }
 }

@@ -23,8 +23,9 @@ import Testing
     ]
   }
 
-  private let page = UnsafeMutableRawBufferPointer.allocate(byteCount: 4096, alignment: 4096)
-  private let wanted = UnsafeMutableRawBufferPointer.allocate(byteCount: 4096, alignment: 4096)
+  private let buffers = (PageBuffer(), PageBuffer())
+  private var page: UnsafeMutableRawBufferPointer { buffers.0.bytes }
+  private var wanted: UnsafeMutableRawBufferPointer { buffers.1.bytes }
 
   /// A disk with a session of two checkpoints, so that there is a delta.
   private func made(_ disk: SimulatedDisk) throws -> [Handle: UInt64] {
@@ -48,7 +49,7 @@ import Testing
 
   @Test("a flipped bit in any slot costs the pages in it, or the session with a reason; nothing else")
   func flips() throws {
-    let disk = try SimulatedDisk(3, slots: Self.slots, seed: 5)
+    let disk = try SimulatedDisk(11, slots: Self.slots, seed: 5)
     let pages = try made(disk)
     let chain = try Self.tiers.get() + [disk.tier()]
     var (refused, partial, whole) = (0, 0, 0)
@@ -91,7 +92,7 @@ import Testing
 
   @Test("any other root is refused with a reason, or is the same session; never a crash")
   func roots() throws {
-    let disk = try SimulatedDisk(4, slots: Self.slots, seed: 6)
+    let disk = try SimulatedDisk(12, slots: Self.slots, seed: 6)
     let pages = try made(disk)
     let chain = try Self.tiers.get() + [disk.tier()]
     let good = try disk.root()

@@ -53,14 +53,8 @@ import Testing
     }
   }
 
-  private final class Page {
-    let bytes = UnsafeMutableRawBufferPointer.allocate(byteCount: 4096, alignment: 4096)
-    var read: UnsafeRawBufferPointer { UnsafeRawBufferPointer(bytes) }
-    deinit { bytes.deallocate() }
-  }
-
   private func put(_ store: Store, _ versions: Range<UInt64>, kind: PageKind = .persistent) throws -> [Handle: UInt64] {
-    let page = Page()
+    let page = PageBuffer()
     var pages: [Handle: UInt64] = [:]
     for version in versions {
       ChurnJournal.fill(page.bytes, version: version)
@@ -70,7 +64,7 @@ import Testing
   }
 
   private func check(_ store: Store, _ pages: [Handle: UInt64]) throws {
-    let (page, wanted) = (Page(), Page())
+    let (page, wanted) = (PageBuffer(), PageBuffer())
     var wrong = 0
     for (handle, version) in pages {
       let tag = try store.peek(handle, into: page.bytes)
@@ -108,14 +102,14 @@ import Testing
         #expect(drops.values.reduce(0, +) == discardable.count && (drops[.suspended] ?? 0) > 0, "\(drops)")
         #expect(drops[.closed] == nil)
       }
-      #expect(throws: StoreError.closed) { try store.put(Page().read, tag: 0) }
+      #expect(throws: StoreError.closed) { try store.put(PageBuffer().read, tag: 0) }
       store = try rig.open(.resume(force: false))
       try check(store, pages)
       for handle in discardable.keys.prefix(50) {
         #expect(throws: StoreError.staleHandle(handle)) { try store.discard(handle) }
       }
       // Some go, some come, some change.
-      let page = Page()
+      let page = PageBuffer()
       for handle in pages.keys.sorted(by: { $0.rawValue < $1.rawValue }).prefix(500) {
         try store.take(handle, into: page.bytes)
         pages[handle] = nil
@@ -144,7 +138,7 @@ import Testing
     let pages = try put(store, 1..<20_001)
     let first = try store.checkpoint()
     let nothing = try store.checkpoint()
-    let page = Page()
+    let page = PageBuffer()
     for (number, handle) in pages.keys.enumerated() where number % 100 == 0 {
       ChurnJournal.fill(page.bytes, version: 500_000 + UInt64(number))
       try store.replace(handle, with: page.read)
@@ -163,7 +157,7 @@ import Testing
     let rig = try Rig()
     let store = try rig.open(.create(replacing: false))
     _ = try put(store, 1..<3000)
-    let page = Page()
+    let page = PageBuffer()
     var pairs: [(Handle, Handle)] = []
     for _ in 0..<8 {
       ChurnJournal.fill(page.bytes, version: 1 << 20)
@@ -175,7 +169,7 @@ import Testing
     let ended = DispatchSemaphore(value: 0)
     for worker in 0..<2 {
       Thread {
-        let page = Page()
+        let page = PageBuffer()
         var round: UInt64 = 1 << 20
         while !stops.withLock({ $0 }) {
           round += 1
@@ -321,7 +315,7 @@ import Testing
     case .failure(let error): Issue.record("\(error)")
     }
     try check(store, pages)
-    let page = Page()
+    let page = PageBuffer()
     for handle in pages.keys.prefix(pages.count * 3 / 4) {
       try store.take(handle, into: page.bytes)
       pages[handle] = nil
@@ -340,7 +334,7 @@ import Testing
     var pages: [Handle: UInt64] = [:]
     var version: UInt64 = 3
     // As much as the disk and the RAM hold, some times over: what was stored is replaced all the time.
-    let page = Page()
+    let page = PageBuffer()
     for round in 0..<12_000 {
       ChurnJournal.fill(page.bytes, version: version)
       if round < 2500 {

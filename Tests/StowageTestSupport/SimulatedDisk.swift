@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 public import StowageEngine
 
-/// A disk in memory that loses power: Tests/Fixtures/tiers/simdisk.c. Its contents outlive the stores that use it; one
-/// thread at a time uses it.
+/// A disk in memory that loses power and goes wrong: Tests/Fixtures/tiers/simdisk.c. Its contents outlive the stores that
+/// use it; one thread at a time uses it.
 public struct SimulatedDisk: @unchecked Sendable {
   private struct Library: @unchecked Sendable {
     var table: TierTable
@@ -51,11 +51,11 @@ public struct SimulatedDisk: @unchecked Sendable {
     set(number, body)
   }
 
-  /// The power fails in the call (write, sync or new root) with this number from now on; 0: never.
-  public func dies(in calls: Int) throws {
-    typealias Set = @convention(c) (UInt32, UInt64) -> Void
-    let set: Set = try function("simdisk_die_in")
-    set(number, UInt64(calls))
+  /// Called when a call takes time, with nanoseconds.
+  public func setClock(_ body: (@convention(c) (UInt64) -> Void)?) throws {
+    typealias Set = @convention(c) (UInt32, (@convention(c) (UInt64) -> Void)?) -> Void
+    let set: Set = try function("simdisk_clock")
+    set(number, body)
   }
 
   private func read(_ name: String) throws -> Int {
@@ -64,10 +64,24 @@ public struct SimulatedDisk: @unchecked Sendable {
     return Int(get(number))
   }
 
-  /// Writes, syncs and new roots so far.
+  private func set(_ name: String, _ value: UInt64) throws {
+    typealias Set = @convention(c) (UInt32, UInt64) -> Void
+    let set: Set = try function(name)
+    set(number, value)
+  }
+
+  // MARK: Power
+
+  /// A call that changes something; numbered as in simdisk.h.
+  public enum Call: Int, CaseIterable, Sendable { case write, trim, sync, root }
+
+  /// The power fails in the call with this number from now on; 0: never.
+  public func dies(in calls: Int) throws { try set("simdisk_die_in", UInt64(calls)) }
+
+  /// Calls that change something so far.
   public var calls: Int { get throws { try read("simdisk_calls") } }
-  /// Calls that failed because `setFaults` says so.
-  public var failures: Int { get throws { try read("simdisk_failures") } }
+  /// In which kind of call the power failed last.
+  public var diedIn: Call { get throws { Call(rawValue: try read("simdisk_died_in")) ?? .write } }
   public var isDead: Bool {
     get throws {
       typealias Get = @convention(c) (UInt32) -> Int32
@@ -76,19 +90,57 @@ public struct SimulatedDisk: @unchecked Sendable {
     }
   }
 
-  /// Of a thousand: syncs and new roots that fail, writes that find no room, reads that give other bytes.
-  public func setFaults(syncs: Int = 0, writes: Int = 0, reads: Int = 0) throws {
-    typealias Set = @convention(c) (UInt32, UInt32, UInt32, UInt32) -> Void
-    let set: Set = try function("simdisk_faults")
-    set(number, UInt32(syncs), UInt32(writes), UInt32(reads))
-  }
-
   /// The power fails, unless it has, and comes back: of what was not synced some is there, in any order, torn.
-  public func crash() throws {
+  /// - Parameter seed: what is there follows from it; nil: from the disk's own.
+  public func crash(seed: UInt64? = nil) throws {
+    if let seed { try set("simdisk_seed", seed) }
     typealias Crash = @convention(c) (UInt32) -> Void
     let crash: Crash = try function("simdisk_crash")
     crash(number)
   }
+
+  /// Becomes what another disk is now, what that has not synced included.
+  public func copy(_ other: SimulatedDisk) throws {
+    typealias Copy = @convention(c) (UInt32, UInt32) -> Void
+    let copy: Copy = try function("simdisk_copy")
+    copy(number, other.number)
+  }
+
+  // MARK: Faults
+
+  /// What can go wrong; numbered as in simdisk.h, which says more.
+  public enum Fault: UInt32, CaseIterable, Sendable { case sync, full, flip, root, hang, capacity }
+
+  /// Of a thousand calls that could, so many go wrong.
+  public func setFault(_ fault: Fault, _ share: Int) throws {
+    typealias Set = @convention(c) (UInt32, UInt32, UInt32) -> Void
+    let set: Set = try function("simdisk_set_fault")
+    set(number, fault.rawValue, UInt32(share))
+  }
+
+  /// How often it went wrong.
+  public func count(_ fault: Fault) throws -> Int {
+    typealias Get = @convention(c) (UInt32, UInt32) -> UInt64
+    let get: Get = try function("simdisk_faults")
+    return Int(get(number, fault.rawValue))
+  }
+
+  /// A slot holds other bytes from now on: what it held before its last write, or a bit turned over.
+  public func damage(slot: Int, isStale: Bool, bit: Int) throws {
+    typealias Damage = @convention(c) (UInt32, UInt64, Int32, UInt64) -> Void
+    let damage: Damage = try function("simdisk_damage")
+    damage(number, UInt64(slot), isStale ? 1 : 0, UInt64(bit))
+  }
+
+  /// Damaged slots hold what they should again.
+  public func repair() throws {
+    typealias Repair = @convention(c) (UInt32) -> Void
+    let repair: Repair = try function("simdisk_repair")
+    repair(number)
+  }
+
+  /// Reads that gave other bytes than what was written last, so far.
+  public var damagedReads: Int { get throws { try read("simdisk_damaged_reads") } }
 
   /// The root as it is, and another one in its place.
   public func root() throws -> [UInt8] {

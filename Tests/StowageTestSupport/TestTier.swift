@@ -39,6 +39,8 @@ public final class TestTier: @unchecked Sendable {
       "cipher-serial", "cipher.c", [transparent, "THREADS=STOWAGE_THREADS_ONE_FOR_ALL"])
     /// Another instance of it decodes what this one encoded.
     public static let cipherKept = Kind("cipher-kept", "cipher.c", [transparent, "KEPT_KEY=81"])
+    /// Mandatory; what the host has encoded for itself it decodes to something else, as `mutate_plan` says.
+    public static let mutate = Kind("mutate", "mutate.c", [transparent, "KEPT_KEY=81"])
     /// Backings; option `slots`.
     public static let memory = Kind("memory", "memory.c", [terminal])
     public static let memorySerial = Kind(
@@ -48,7 +50,8 @@ public final class TestTier: @unchecked Sendable {
     public static let mapped = Kind("mapped", "memory.c", [transparent, "PERSISTENT", "MAPPED"])
 
     public static let all = [
-      rle, rleTransparent, lz, lzTransparent, rleSerial, lzSerial, xor, xorTerminal, cipher, cipher2, cipherSerial, cipherKept,
+      rle, rleTransparent, lz, lzTransparent, rleSerial, lzSerial, xor, xorTerminal, cipher, cipher2, cipherSerial,
+      cipherKept, mutate,
       memory, memorySerial, disk, diskAsync, mapped,
     ]
   }
@@ -83,6 +86,11 @@ public final class TestTier: @unchecked Sendable {
   public subscript(_ counter: Counter) -> Int { Int(self.counter(counter.rawValue)) }
 
   public func set(_ knob: Knob, _ value: Int) { setter(knob.rawValue, UInt64(value)) }
+
+  /// A function that only this tier has.
+  public func function<Function>(_ name: String) throws -> Function {
+    unsafeBitCast(try TierLibrary.symbol(name, library), to: Function.self)
+  }
 
   /// Backings: every write that holds these 16 bytes is counted as `markers`. Set it before the store is opened.
   public func watch(for marker: [UInt8]) throws {

@@ -12,6 +12,10 @@
 /// 0: woken or changed; otherwise an errno (ETIMEDOUT, EAGAIN, EINTR).
 int stowage_futex_wait(uint32_t *_Nonnull word, uint32_t expected, int64_t timeout_ns);
 
+/// Clears the vector registers that a call may change: what was copied last is in them, and in every core dump. On x86-64;
+/// elsewhere nothing.
+void stowage_forget_registers(void);
+
 /// Wakes up to count waiters.
 void stowage_futex_wake(uint32_t *_Nonnull word, int count);
 

@@ -98,6 +98,15 @@ public struct CheckpointReport: Sendable, Hashable {
   public var duration_ns: UInt64
 }
 
+/// What loading ahead did.
+public struct PreloadReport: Sendable, Hashable {
+  /// Pages that came up into RAM, and those that are left in the session's tier.
+  public var pages: Int
+  public var pagesLeft: Int
+  public var bytesRead: Int
+  public var duration_ns: UInt64
+}
+
 /// A page, as `Store.forEachPage` tells it.
 public struct PageSummary: Sendable, Hashable {
   public var handle: Handle

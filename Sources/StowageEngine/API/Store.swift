@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import Synchronization
 
 /// A store of pages: raw pages in RAM at the head of a chain of tiers, the oldest demoted to the tiers below
 /// as room is needed.
@@ -135,6 +136,20 @@ public final class Store: Sendable {
   /// - Throws: as `checkpoint`; the store is open then, as before.
   @discardableResult
   public func suspend() throws(StoreError) -> CheckpointReport { try engine.suspend() }
+
+  /// Brings pages of a resumed session up into RAM, as many as their levels have room for, with large reads in the order of
+  /// their slots: for an owner that will want all of them soon. Pages can be had before, and meanwhile, one by one.
+  /// - Throws: as `checkpoint`; `unavailable` when the session's tier cannot be read.
+  @discardableResult
+  public func preload() throws(StoreError) -> PreloadReport { try engine.preload() }
+
+  /// Whether part of a resumed session's index has not been read yet.
+  public var isResuming: Bool { engine.isLoading.load(ordering: .acquiring) }
+
+  /// Waits until the whole index of a resumed session has been read; calls read what they need of it before.
+  /// - Throws: `session` when it is damaged: pages whose records can be read can be had all the same, but nothing can be
+  ///   written to the session's tier; `unavailable`; `closed`.
+  public func finishResuming() throws(StoreError) { try engine.finishLoading() }
 
   /// What the session in a persistent backing says of itself, without its chain and its keys. Nothing is written.
   /// - Throws: `session` when there is none, or it is damaged; `configuration` when the tier cannot be opened.

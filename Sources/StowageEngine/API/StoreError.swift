@@ -29,7 +29,7 @@ public enum StoreError: Error, Sendable, Hashable, CustomStringConvertible {
       "handle \(handle) is stale: its page was taken, discarded or dropped"
     case .full(let reason): "the store is full: \(reason)"
     case .unavailable(let tier, let reason):
-      "tier '\(tier)' cannot give the page back now: \(reason); the page is kept, try again later"
+      "tier '\(tier)' cannot do what is needed of it now: \(reason); nothing is lost, try again later"
     case .unreadable(let handle, let tier, let reason):
       "page \(handle) in tier '\(tier)' is unreadable and was dropped: \(reason)"
     case .wrongSize(let given, let pageSize):

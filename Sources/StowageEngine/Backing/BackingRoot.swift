@@ -77,14 +77,14 @@ extension BackingPort {
   /// Reads `count` neighbouring slots, whose objects' ids are given, into a segment that `pin` keeps until the call has
   /// ended. RETRY past the deadline: then the segment stays pinned until it has.
   func readRun(
-    _ context: Context, slot: UInt64, count: Int, ids: (Int) -> UInt64, into buffer: UnsafeMutableRawPointer,
+    _ context: Context, slot: UInt64, count: Int, _ kind: ObjectKind, ids: (Int) -> UInt64, into buffer: UnsafeMutableRawPointer,
     holder: SegmentIndex, pin: (SegmentIndex) -> Void
   ) -> Int32 {
     guard let request = acquire(keep: 0) else { return timedOut("no request is free: earlier calls hang") }
     request.pointee.frame = .max
     request.pointee.holder = holder
     request.pointee.slotsKept = false
-    for index in 0..<count { request.pointee.objects[index] = object(ids(index), .metadata) }
+    for index in 0..<count { request.pointee.objects[index] = object(ids(index), kind) }
     pin(holder)
     set(request, STOWAGE_OPERATION_READ, slot: slot, count: count, buffer: buffer)
     start(context, request)

@@ -26,6 +26,8 @@ struct SlotAllocator: @unchecked Sendable {
 
   /// Slots of one store's backing at most: positions have 32 bits.
   static let capacity = 1 << 32
+  /// Where a frame is whose slot the backing does not have any more. No backing has this slot.
+  static let nowhere = capacity - 1
 
   /// - Parameter isHeld: whether checkpoints hold slots.
   init(total: Int, isHeld: Bool = false) throws(StoreError) {
@@ -33,7 +35,7 @@ struct SlotAllocator: @unchecked Sendable {
     region = try Region(byteCount: Self.capacity / 64 * 16)
     holds = isHeld ? try Region(byteCount: Self.capacity / 64 * 32) : nil
     state = .allocate(capacity: 1)
-    state.initialize(to: State(total: min(total, Self.capacity)))
+    state.initialize(to: State(total: min(total, Self.nowhere)))
   }
 
   func unmap() {
@@ -49,7 +51,7 @@ struct SlotAllocator: @unchecked Sendable {
   var released: Int { state.pointee.released }
   var hasTrimmable: Bool { state.pointee.trimmable > 0 }
 
-  func setTotal(_ total: Int) { state.pointee.total = min(total, Self.capacity) }
+  func setTotal(_ total: Int) { state.pointee.total = min(total, Self.nowhere) }
 
   private func word(_ index: Int) -> UnsafeMutablePointer<UInt64> {
     region.base.assumingMemoryBound(to: UInt64.self) + index * 2
@@ -105,6 +107,7 @@ struct SlotAllocator: @unchecked Sendable {
   }
 
   func free(_ slot: Int) {
+    guard slot != Self.nowhere else { return }
     let index = slot / 64
     if let hold = hold(index), (hold[0] | hold[1]) >> UInt64(slot % 64) & 1 != 0 {
       hold[2] |= 1 << UInt64(slot % 64)

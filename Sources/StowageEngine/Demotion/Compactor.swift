@@ -77,16 +77,19 @@ extension Engine {
     return true
   }
 
-  func publishCopies(_ context: Context, _ items: UnsafeMutablePointer<Item>, _ count: Int, _ level: Int) {
+  func publishCopies(
+    _ context: Context, _ items: UnsafeMutablePointer<Item>, _ count: Int, _ level: Int, keepsCopies: Bool = false
+  ) {
     lock.lock()
     noteCursor(context, level)
     for index in 0..<count {
       let item = items[index]
       let entry = pages.entry(item.owner)
       guard entry.pointee.place == item.place else { continue }
-      vacate(item.place)
       occupy(item.target, length: Int(item.length))
       entry.pointee.place = item.target.with(generation: item.place.generation)
+      if keepsCopies, keepAsCopy(item.owner, item.place) { continue }
+      vacate(item.place)
       if item.place.state == .framed { noteChange(item.owner) }
       state.pointee.chunksCompacted += 1
     }
@@ -108,7 +111,9 @@ extension Engine {
       let opened = openFrame(context, view)
       if opened.result == STOWAGE_OK {
         lock.withLock { dropCopies(in: frame) }
-        returnChunks(context, space, frame, view)
+        withOwnSegment(context, chunkLevel(view.record.codec)) {
+          returnChunks(context, space, frame, view)
+        }
       }
       var dropped = dropList(when: TierResult.isDamage(opened.result))
       lock.lock()
@@ -151,13 +156,39 @@ extension Engine {
     return nil
   }
 
-  /// Appends the live chunks of an opened frame (in `pageA`) at the oldest end of their level.
-  private func returnChunks(_ context: Context, _ space: JobSpace, _ frame: FrameIndex, _ view: FrameView) {
+  /// Appends the live chunks of an opened frame (in `pageA`) to the context's open segment of their level. How many.
+  /// - Parameter keepsCopies: what their pages have in the session's tier stays theirs.
+  @discardableResult func returnChunks(
+    _ context: Context, _ space: JobSpace, _ frame: FrameIndex, _ view: FrameView, keepsCopies: Bool = false
+  ) -> Int {
     let number = view.record.codec
-    let (level, epoch) = (Int(epochs.codec(Int(number)).level), epochs.codec(Int(number)).epoch)
-    var count = 0
+    let level = chunkLevel(number)
+    let count = gatherChunks(context, space, frame, number: number == FrameRecord.rawCodec ? 0 : number)
+    var copied = 0
+    for index in 0..<count {
+      let item = space.items + index
+      let length = Int(item.pointee.length)
+      if level > 0 {
+        item.pointee.checksum = checksum(
+          item.pointee.address, length, id: item.pointee.id, epoch: epochs.codec(Int(number)).epoch)
+      }
+      // Without a segment the rest stays in the frame.
+      guard copyChunk(context, item, to: level, sequence: 0) else { break }
+      copied += 1
+    }
+    publishCopies(context, space.items, copied, level, keepsCopies: keepsCopies)
+    return copied
+  }
+
+  /// The level whose encoding chunks of a codec have: the store for raw pages.
+  func chunkLevel(_ codec: UInt8) -> Int { codec == FrameRecord.rawCodec ? 0 : Int(epochs.codec(Int(codec)).level) }
+
+  /// The live chunks of an opened frame (in `pageA`), in `space.items`.
+  private func gatherChunks(_ context: Context, _ space: JobSpace, _ frame: FrameIndex, number: UInt8) -> Int {
     lock.lock()
+    defer { lock.unlock() }
     let record = frames.record(frame)
+    var count = 0
     var offset = 0
     for ordinal in 0..<Int(record.pointee.count) {
       let chunk = frames.place(record, ordinal).pointee
@@ -172,17 +203,7 @@ extension Engine {
         target: Place(bits: 0))
       count += 1
     }
-    lock.unlock()
-    withOwnSegment(context, level) {
-      for index in 0..<count {
-        let item = space.items + index
-        let length = Int(item.pointee.length)
-        item.pointee.checksum = checksum(item.pointee.address, length, id: item.pointee.id, epoch: epoch)
-        // Without a segment the rest stays in the frame.
-        guard copyChunk(context, item, to: level, sequence: 0) else { return }
-        publishCopies(context, item, 1, level)
-      }
-    }
+    return count
   }
 
   /// Drops the discardable pages of one segment, or the oldest few discardable frames of a level, to make room.

@@ -18,6 +18,10 @@ struct Work {
     case compactFrames
     /// The oldest discardable pages, to make room.
     case dropDiscardable
+    /// Copies of pages for a checkpoint.
+    case savePages
+    /// Pages of a resumed session up into RAM.
+    case loadAhead
     /// Makes RAM present ahead of use.
     case prepareSegment
     /// Tells a backing which slots it may forget.
@@ -50,6 +54,8 @@ extension Engine {
         return work
       }
     }
+    if state.pointee.savesPages { return Work(kind: .savePages, level: 0) }
+    if state.pointee.loadsAhead { return Work(kind: .loadAhead, level: 0) }
     if let work = compaction() { return work }
     if let work = frameCompaction(now, onlyWhenFull: true) { return work }
     // Not again before the put that waits has woken up and used the room.
@@ -221,7 +227,7 @@ extension Engine {
   /// A look for sparse frames, when a backing runs out of slots (or, at leisure, when many are sparse).
   func frameCompaction(_ now: UInt64, onlyWhenFull: Bool) -> Work? {
     // A flush would have to look for what comes back up meanwhile.
-    guard state.pointee.flushes == 0 else { return nil }
+    guard state.pointee.flushes == 0, !isLoading.load(ordering: .relaxed) else { return nil }
     guard let codecLevel = plan.packingLevel ?? (plan.lastPageLevel > 0 ? plan.lastPageLevel : nil) else {
       return nil
     }
@@ -275,7 +281,7 @@ extension Engine {
       return Work(kind: .prepareSegment, level: 0)
     }
     for index in 0..<levelCount {
-      if let port = ports[index], port.canTrim, !levels[index].isDegraded {
+      if let port = ports[index], port.canTrim, !levels[index].isDegraded, !isLoading.load(ordering: .relaxed) {
         return Work(kind: .trim, level: index)
       }
     }

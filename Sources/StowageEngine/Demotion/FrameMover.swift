@@ -15,7 +15,7 @@ extension Engine {
     var index = 0
     while index < frameCount {
       var dropped = discardList(when: passesDiscardPoint(from: work.level, to: work.route.target))
-      let room = roomForFrames(context, work.route)
+      let room = roomForFrames(context, work.route, from: work.level)
       guard room > 0 else { break }
       lock.lock()
       var count = 0
@@ -41,7 +41,7 @@ extension Engine {
   func moveSlots(_ context: Context, _ space: JobSpace, _ work: Work) {
     guard let port = ports[work.level], let hold = lock.withLock({ takeScratch(level: work.level) }) else { return }
     defer { lock.withLock { giveScratch(hold) } }
-    let room = roomForFrames(context, work.route)
+    let room = roomForFrames(context, work.route, from: work.level)
     var dropped = discardList(when: passesDiscardPoint(from: work.level, to: work.route.target))
     var count = 0
     lock.lock()

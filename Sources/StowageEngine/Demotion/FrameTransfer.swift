@@ -5,10 +5,10 @@ import CStowageTier
 extension Engine {
   /// How many frames can be sent at once along a route; opens a segment at its target if need be. 0 when there is
   /// none left. Without the lock.
-  func roomForFrames(_ context: Context, _ route: Route) -> Int {
+  func roomForFrames(_ context: Context, _ route: Route, from source: Int) -> Int {
     let level = route.target
     guard plan.levels[level].role == .frame else {
-      return lock.withLock { max(0, min(framesPerSegment, levels[level].limit - usedSlots(level))) }
+      return lock.withLock { max(0, min(framesPerSegment, slotLimit(level, from: source) - usedSlots(level))) }
     }
     let left =
       context.pointee.open[level] == noSegment
@@ -198,6 +198,7 @@ extension Engine {
     }
     if let port = ports[index] {
       levels[index].slots += 1
+      if let session, index == session.level { session.count(record.pointee, by: 1) }
       if record.pointee.id < levels[index].flushBelow { levels[index].flushLeft += 1 }
       port.queue.push(frame, id: record.pointee.id) { isThere($0, id: $1, index) }
       return

@@ -221,7 +221,7 @@ extension Engine {
     defer { lock.withLock { giveScratch(build) } }
     var bin = 0
     while bin < bins {
-      let count = min(framesPerSegment, bins - bin, roomForFrames(context, work.route))
+      let count = min(framesPerSegment, bins - bin, roomForFrames(context, work.route, from: work.level))
       guard count > 0 else { return false }
       buildFrames(space, build, firstBin: bin, count: count)
       guard transfer(context, space, count, work.route, scratchPinned: build) else { return false }

@@ -115,7 +115,9 @@ extension Engine {
         // What must become persistent does not go past the tier that makes it so.
         if state.pointee.flushTarget > 0, index > state.pointee.flushTarget, source <= state.pointee.flushTarget { return nil }
         if let session, state.pointee.passesToSession, index < session.level { continue }
-        if isDegraded(index, now) || usedSlots(index) >= levels[index].limit {
+        // Which slots are free is not known yet.
+        if index == session?.level, isLoading.load(ordering: .relaxed) { continue }
+        if isDegraded(index, now) || usedSlots(index) >= slotLimit(index, from: source) {
           route.skipped |= 1 << UInt64(index)
           continue
         }
@@ -129,6 +131,27 @@ extension Engine {
 
   /// Slots in use, those of writes that were set aside among them.
   func usedSlots(_ index: Int) -> Int { ports[index]?.slots.used ?? 0 }
+
+  /// Slots that may be in use in a backing when frames from a level go there. While a checkpoint is under way, what it must
+  /// still write comes first, a slot for each page that has no copy yet at most; the frames in RAM that it sends down itself
+  /// may use those that are kept for the index.
+  func slotLimit(_ index: Int, from source: Int) -> Int {
+    guard let session, index == session.level, state.pointee.passesToSession, let port = ports[index] else {
+      return levels[index].limit
+    }
+    let total = port.slots.total
+    guard source <= plan.lastPageLevel else { return total - total / 64 }
+    let unsaved = persistentInRam - session.copyCount
+    return min(levels[index].limit, total - total / 16 - max(0, unsaved))
+  }
+
+  /// Persistent pages above the session's tier.
+  var persistentInRam: Int {
+    guard let session else { return 0 }
+    var count = 0
+    for index in 0..<session.level { count += levels[index].pages - levels[index].discardable }
+    return count
+  }
 
   private func chunkCodec(from source: Int, flushing: Bool, now: UInt64) -> Int {
     let raw = Int(FrameRecord.rawCodec)

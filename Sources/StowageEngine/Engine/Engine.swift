@@ -42,6 +42,9 @@ struct EngineState {
   var holdsPuts = false
   /// A checkpoint is under way: frames stop nowhere above the session's tier.
   var passesToSession = false
+  /// Workers save pages for a checkpoint, or load ahead for a resume.
+  var savesPages = false
+  var loadsAhead = false
   /// What the codec contexts of one thread take, at most.
   var contextBytes = 0
   /// Contexts of callers: made or being made; and room kept for some that are not made yet.
@@ -135,6 +138,8 @@ final class Engine: @unchecked Sendable {
   var threads: [EngineThread] = []
 
   var levelCount: Int { plan.count }
+  /// While part of a resumed session's index is not in the tables yet.
+  let isLoading = Atomic<Bool>(false)
   /// What the engine's own threads are known by.
   var identity: UInt { UInt(bitPattern: state) }
   var isManual: Bool { environment.scheduling == .manual }
@@ -234,7 +239,7 @@ final class Engine: @unchecked Sendable {
         // So that it shows at once when memory cannot be locked.
         if configuration.locksMemory { _ = arena.prepareOne() }
       }
-      if let image { try load(image) }
+      if let image { try begin(image) }
       sayLockFailure()
       if !isManual { startWorkers() }
       if !isManual, let keeper { keeper.thread = try EngineThread("stowage-session", owner: 0) { [unowned self] in serveSession() } }

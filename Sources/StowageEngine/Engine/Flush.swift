@@ -9,6 +9,7 @@ extension Engine {
     guard stowage_thread_owner() != identity else {
       throw .unsupported("flush cannot be called from a destructor: it waits for the thread that runs it")
     }
+    try finishLoading()
     let until = environment.now() &+ nanoseconds(timeout)
     // The chain does not change while a flush is counted.
     let target = lock.withLock { () -> Int? in
@@ -226,6 +227,8 @@ extension Engine {
   // MARK: Closing
 
   func close() {
+    // Each page's destructor is to be called.
+    if destructor != nil { try? finishLoading() }
     let isFirst = lock.withLock { () -> Bool in
       defer { state.pointee.isClosing = true }
       return !state.pointee.isClosing
@@ -254,6 +257,7 @@ extension Engine {
     keeper?.wanted.notify()
     keeper?.thread?.join()
     keeper?.thread = nil
+    endLoading()
     // Calls under way end by themselves; new ones are refused.
     for index in 0..<callers.count {
       while !callers[index].pointee.held.compareExchange(expected: 0, desired: 1, ordering: .acquiring).exchanged {

@@ -53,6 +53,10 @@ extension Engine {
   private func vacateFramed(_ place: Place) {
     let record = frames.record(place.frame)
     let level = levels + Int(record.pointee.level)
+    guard !frames.isUnsettled(place.frame) else {
+      level.pointee.pages -= 1
+      return leaveUnsettled(record, frames.place(record, place.ordinal).pointee.owner)
+    }
     if isSparse(record) { level.pointee.sparseFrames -= 1 }
     record.pointee.live -= 1
     if isSparse(record) {
@@ -93,6 +97,7 @@ extension Engine {
   func leaveSlot(_ record: UnsafeMutablePointer<FrameRecord>, _ index: Int, _ port: BackingPort) {
     port.slots.free(Int(record.pointee.position))
     levels[index].slots -= 1
+    if let session, index == session.level { session.count(record.pointee, by: -1) }
     levels[index].liveBytes -= pageSize
     if record.pointee.id < levels[index].flushBelow { levels[index].flushLeft -= 1 }
   }

@@ -25,9 +25,10 @@ extension Engine {
     lock.unlock()
 
     copyRaw(source, segment, offset, owner: index)
-    noteSum(index, source)
+    let sum = sum(of: source)
 
     lock.lock()
+    noteSum(index, sum)
     let place = place(segment, offset, discardable: discardable)
     let handle = begin(index, tag, place)
     occupy(place, length: pageSize)
@@ -76,27 +77,33 @@ extension Engine {
     }
   }
 
-  /// The end-to-end checksum of a page whose entry is allocated. Without the lock; the table has the place already.
-  @inline(__always) func noteSum(_ index: UInt32, _ source: UnsafeRawPointer) {
-    guard let pageSums else { return }
-    pageSums.address(Int(index)).storeBytes(of: stowage_hash64(source, pageSize, 0), as: UInt64.self)
+  /// The end-to-end checksum of a page, when they are kept. Needs no lock.
+  @inline(__always) private func sum(of source: UnsafeRawPointer) -> UInt64? {
+    pageSums == nil ? nil : stowage_hash64(source, pageSize, 0)
+  }
+
+  /// The table has the place already. With the lock.
+  @inline(__always) private func noteSum(_ index: UInt32, _ sum: UInt64?) {
+    if let pageSums, let sum { pageSums.address(Int(index)).storeBytes(of: sum, as: UInt64.self) }
   }
 
   private func putWord(_ word: UInt64, _ source: UnsafeRawPointer, tag: UInt64, discardable: Bool)
     throws(StoreError) -> Handle
   {
+    let sum = sum(of: source)
     lock.lock()
     defer { lock.unlock() }
     try waitForTables(entries: 1, words: 1)
     guard let number = words.add(word) else { throw .full("all numbers of same-filled pages are used") }
     let index = pages.allocate().unsafelyUnwrapped
-    noteSum(index, source)
+    noteSum(index, sum)
     state.pointee.sameFilled += 1
     return begin(index, tag, .word(number, discardable: discardable))
   }
 
   func replace(_ handle: Handle, with page: UnsafeRawBufferPointer) throws(StoreError) {
     let source = try checked(page)
+    try ready(handle)
     try exchange(handle, source, expected: nil)
     lock.withLock { state.pointee.replaceCount += 1 }
   }
@@ -108,6 +115,7 @@ extension Engine {
   {
     var word: UInt64 = 0
     let isWord = stowage_same_filled(source, pageSize, &word) != 0
+    let sum = sum(of: source)
     lock.lock()
     defer { lock.unlock() }
     guard let entry = find(handle) else { throw staleOrClosed(handle) }
@@ -120,7 +128,7 @@ extension Engine {
         return try goneDuring(handle)
       }
       state.pointee.sameFilled += 1
-      settle(handle, entry, .word(number, discardable: discardable), source, isSame: false)
+      settle(handle, entry, .word(number, discardable: discardable), sum, isSame: false)
       return true
     }
     let (segment, offset) = try reserveRaw(entries: 0, givesUp: expected != nil)
@@ -136,7 +144,7 @@ extension Engine {
     let place = place(segment, offset, discardable: discardable)
     occupy(place, length: pageSize)
     levels[0].entered += 1
-    settle(handle, entry, place, source, isSame: expected != nil)
+    settle(handle, entry, place, sum, isSame: expected != nil)
     return true
   }
 
@@ -150,11 +158,11 @@ extension Engine {
   }
 
   private func settle(
-    _ handle: Handle, _ entry: UnsafeMutablePointer<PageEntry>, _ place: Place, _ source: UnsafeRawPointer, isSame: Bool
+    _ handle: Handle, _ entry: UnsafeMutablePointer<PageEntry>, _ place: Place, _ sum: UInt64?, isSame: Bool
   ) {
     let old = entry.pointee.place
     entry.pointee.place = place.with(generation: old.generation)
-    noteSum(handle.index, source)
+    noteSum(handle.index, sum)
     if isSame {
       // The index goes on naming what the page has in the session's tier.
       if !keepAsCopy(handle.index, old) { vacate(old) }

@@ -90,7 +90,8 @@ extension Engine {
     guard entries > 0 else { return }
     session?.grow(pages.table.count)
     guard let pageSums else { return }
-    while pageSums.count <= pages.table.count, pageSums.append() != nil {}
+    let missing = pages.table.count + 1 - pageSums.count
+    if missing > 0 { _ = pageSums.append(missing, isPresent: missing <= 4096) }
   }
 
   /// Waits while a checkpoint makes its cut: some milliseconds. The lock is held before and after, not meanwhile.
@@ -109,7 +110,7 @@ extension Engine {
   /// segments open in it, which are work only once it lets go. It is asked for twice, as one may take its context, for
   /// which it needs no lock, while work is looked for; it does not let go of it again without the lock.
   var isStalled: Bool {
-    guard !isWorkerActive else { return false }
+    guard !isWorkerActive, !makesRoomByLoading else { return false }
     guard state.pointee.jobs == 0, state.pointee.puts == 0, state.pointee.limboHead == noSegment || !reclaimLimbo() else {
       return false
     }
@@ -121,6 +122,9 @@ extension Engine {
     let now = environment.now()
     return (0..<levelCount).contains { levels[$0].sparseFrames > 0 && now < levels[$0].sparseRestUntil }
   }
+
+  /// With the whole index of a resumed session there is room in its tier.
+  var makesRoomByLoading: Bool { isLoading.load(ordering: .relaxed) && keeper?.loadFailure == nil }
 
   /// A checkpoint's context makes no room that way.
   private var isWorkerActive: Bool {
@@ -135,7 +139,16 @@ struct PutWait {
   private var until: UInt64 = 0
   private var wakesWorkers = true
 
+  private var loadPieces = 0
+
   init(_ engine: Engine) { self.engine = engine }
+
+  /// Whether more of a resumed session's index has come since the last time.
+  private mutating func hasLoadedMore() -> Bool {
+    guard engine.isLoading.load(ordering: .relaxed), let pieces = engine.keeper?.loadPieces else { return false }
+    defer { loadPieces = pieces }
+    return pieces != loadPieces
+  }
 
   /// Waits once; the engine's lock is held before and after, not meanwhile.
   mutating func step() throws(StoreError) {
@@ -148,13 +161,15 @@ struct PutWait {
     state.pointee.burstUntil = now &+ 100_000_000
     state.pointee.putWaiters += 1
     defer { state.pointee.putWaiters -= 1 }
+    // Asked once: workers take and leave their contexts without the lock.
+    let isStalled = engine.isStalled
+    if isStalled, engine.makesCheckpointForRoom() { return }
     // A destructor's thread would wait for room that it has to make itself.
-    if engine.isStalled, engine.makesCheckpointForRoom() { return }
-    guard !engine.isStalled, engine.isManual || stowage_thread_owner() != engine.identity else {
+    guard !isStalled, engine.isManual || stowage_thread_owner() != engine.identity else {
       throw .full(engine.fullReason())
     }
     // What a checkpoint holds up is not demotion's time.
-    if state.pointee.passesToSession { until = now &+ engine.putPatience }
+    if state.pointee.passesToSession || hasLoadedMore() { until = now &+ engine.putPatience }
     guard now < until else {
       throw .full(engine.impatientReason())
     }
@@ -179,6 +194,7 @@ extension Engine {
 
   /// What a put is told that waited in vain while work was under way or could be begun. With the lock.
   func impatientReason() -> String {
+    if isLoading.load(ordering: .relaxed), keeper?.loadTrouble != nil { return fullReason() }
     let work = state.pointee.jobs == 1 ? "1 piece of work is" : "\(state.pointee.jobs) pieces of work are"
     let degraded = degradedReasons.withLock { $0 }.map { "; '\(plan.levels[$0.key].name)': \($0.value)" }
     return "demotion made no room within \(putPatience / 1_000_000_000) s; \(work) under way\(degraded.sorted().joined())"
@@ -191,6 +207,9 @@ extension Engine {
     if let (level, reason) = broken.first.map({ ($0.key, $0.value) }) {
       return
         "tier '\(plan.levels[level].name)' cannot store now (\(reason)) and no other level can take more; repair it, or take or discard pages"
+    }
+    if let failure = keeper?.loadFailure ?? (isLoading.load(ordering: .relaxed) ? keeper?.loadTrouble : nil) {
+      return "nothing can be written to the session's tier until its index has been read: \(failure)"
     }
     if let reason = keeper?.refusal {
       return "the slots that are left are the last checkpoint's, and the next one, which would free them, failed: \(reason)"

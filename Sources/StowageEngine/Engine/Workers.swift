@@ -49,7 +49,7 @@ extension Engine {
   }
 
   /// For a manually scheduled engine: one piece of work on this thread.
-  func step() -> Bool { serveWanted() || runOne(0) }
+  func step() -> Bool { loadOnce() || serveWanted() || runOne(0) }
 
   /// Finds, claims and does one piece of work; false when there was none.
   private func runOne(_ number: Int) -> Bool {
@@ -116,7 +116,7 @@ extension Engine {
     case .dropDiscardable:
       if work.segment != noSegment { claim(work.segment) }
       return 0
-    case .moveSlots, .compactFrames, .prepareSegment, .trim: return 0
+    case .moveSlots, .compactFrames, .savePages, .loadAhead, .prepareSegment, .trim: return 0
     }
   }
 
@@ -154,6 +154,11 @@ extension Engine {
     case .compactSegments: compactSegments(context, space, work.level, segments: segments)
     case .compactFrames: compactFrames(context, space, work.level)
     case .dropDiscardable: dropDiscardable(work)
+    case .savePages:
+      guard let session, let keeper else { return }
+      var saver = PageSaver(self, session, keeper, context, space)
+      _ = saver.saveBatch()
+    case .loadAhead: _ = PageLoader(self, context, space)?.loadBatch()
     case .prepareSegment:
       lock.withLock { if arena.present < segmentsAllowed { _ = arena.prepareOne() } }
     case .trim: trim(context, work.level)

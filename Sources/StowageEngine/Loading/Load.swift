@@ -18,6 +18,7 @@ extension Engine {
   }
 
   func take(_ handle: Handle, into page: UnsafeMutableRawPointer) throws(StoreError) -> UInt64 {
+    try ready(handle)
     let context = try acquire()
     // The mark stays until the place was compared: meanwhile no segment is reused.
     defer {
@@ -33,10 +34,10 @@ extension Engine {
       let place = entry.pointee.place
       let origin = origin(place)
       if place.state == .word {
-        let word = words.value(Int(place.value))
+        stowage_fill(page, pageSize, words.value(Int(place.value)))
+        guard matchesSum(handle, page) else { throw failed(handle, .done) }
         let tag = end(handle, entry)
         lock.unlock()
-        stowage_fill(page, pageSize, word)
         return tag
       }
       let loaded = load(context, place, into: page)
@@ -63,6 +64,7 @@ extension Engine {
   }
 
   func peek(_ handle: Handle, into page: UnsafeMutableRawPointer) throws(StoreError) -> UInt64 {
+    try ready(handle)
     let context = try acquire()
     defer {
       endReading(context)
@@ -78,9 +80,9 @@ extension Engine {
       let origin = origin(place)
       state.pointee.peekCount += 1
       if place.state == .word {
-        let word = words.value(Int(place.value))
+        stowage_fill(page, pageSize, words.value(Int(place.value)))
+        guard matchesSum(handle, page) else { throw failed(handle, .done) }
         lock.unlock()
-        stowage_fill(page, pageSize, word)
         return tag
       }
       let sum = storedSum(handle)
@@ -96,6 +98,7 @@ extension Engine {
   }
 
   func touch(_ handle: Handle) throws(StoreError) {
+    try ready(handle)
     let context = try acquire()
     defer { callers.release(context) }
     while true {
@@ -130,6 +133,7 @@ extension Engine {
   }
 
   func discard(_ handle: Handle) throws(StoreError) {
+    try ready(handle)
     lock.lock()
     defer { lock.unlock() }
     while state.pointee.stopsCalls, !state.pointee.isClosing {

@@ -9,6 +9,8 @@ extension Engine {
   func makesCheckpointForRoom() -> Bool {
     guard let keeper, let session, let port = ports[session.level] else { return false }
     guard stowage_thread_owner() != identity, !state.pointee.isClosing else { return false }
+    // Without threads this call is made by who makes a checkpoint, and waits for it.
+    if isManual, state.pointee.passesToSession { return false }
     if keeper.isWanted.load(ordering: .acquiring) || state.pointee.passesToSession, !isManual {
       let ticket = space.ticket
       lock.unlock()
@@ -36,9 +38,7 @@ extension Engine {
     guard port.slots.released > free / 4, !keeper.isWanted.load(ordering: .relaxed), !state.pointee.passesToSession,
       environment.now() >= keeper.restUntil
     else { return }
-    var inRam = 0
-    for index in 0..<session.level { inRam += levels[index].pages - levels[index].discardable }
-    guard free < inRam + port.slots.total / 16 else { return }
+    guard free < persistentInRam + port.slots.total / 16 else { return }
     keeper.isWanted.store(true, ordering: .releasing)
     keeper.wanted.notify()
   }
@@ -55,6 +55,7 @@ extension Engine {
   /// The session's thread.
   func serveSession() {
     guard let keeper else { return }
+    loadInBackground()
     while true {
       let ticket = keeper.wanted.ticket
       let (isClosing, isLow) = lock.withLock { (state.pointee.isClosing, idsAreLow(keeper)) }
@@ -102,6 +103,7 @@ extension Engine {
   }
 
   func forEachPage(_ body: (PageSummary) -> Void) throws(StoreError) {
+    try finishLoading()
     var index = 0
     var batch: [PageSummary] = []
     batch.reserveCapacity(1024)

@@ -38,7 +38,7 @@ struct CheckpointRun {
     self.keeper = keeper
     self.session = session
     self.isLast = isLast
-    saver = PageSaver(engine, session, keeper.context, keeper.space)
+    saver = PageSaver(engine, session, keeper, keeper.context, keeper.space)
   }
 
   private var port: BackingPort { engine.ports[session.level].unsafelyUnwrapped }
@@ -48,7 +48,10 @@ struct CheckpointRun {
     let began = engine.environment.now()
     let states = try engine.savedStates()
     if keeper.root == nil { keeper.root = try engine.readRoot() }
-    engine.lock.withLock { engine.state.pointee.passesToSession = true }
+    engine.lock.withLock {
+      engine.state.pointee.passesToSession = true
+      keeper.pass = SavePass(savers: keeper.pass.savers)
+    }
     defer { engine.lock.withLock { engine.state.pointee.passesToSession = false } }
     do throws(StoreError) {
       try savePages()
@@ -61,18 +64,18 @@ struct CheckpointRun {
       abandon()
       throw error
     }
+    let (saved, written) = engine.lock.withLock { (keeper.pass.saved, keeper.pass.bytesWritten) }
     return CheckpointReport(
-      sequence: root.sequence, pages: Int(root.livePages), pagesWritten: saver.saved,
-      bytesWritten: saver.bytesWritten + indexBytes, indexBytes: indexBytes, isWhole: isWhole,
+      sequence: root.sequence, pages: Int(root.livePages), pagesWritten: saved, bytesWritten: written + indexBytes, indexBytes: indexBytes, isWhole: isWhole,
       duration_ns: engine.environment.now() &- began)
   }
 
   /// Until few are left: while pages are put fast, each pass is shorter than the one before.
   private mutating func savePages() throws(StoreError) {
     for _ in 0..<8 {
-      let before = saver.saved
+      let before = engine.lock.withLock { keeper.pass.saved }
       try saver.pass()
-      if saver.saved - before <= Self.leftForCut { break }
+      if engine.lock.withLock({ keeper.pass.saved }) - before <= Self.leftForCut { break }
     }
     try engine.sendFramesDown(to: session.level)
   }

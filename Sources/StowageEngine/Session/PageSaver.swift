@@ -1,75 +1,144 @@
 // SPDX-License-Identifier: Apache-2.0
 import CStowageTier
 
+/// How far a pass over changed pages is; who saves takes the next few. Guarded by the engine's lock.
+struct SavePass {
+  /// Pages are handed out.
+  var isActive = false
+  /// Chunks of two codecs do not share a frame: one codec after the other. `next` is the lowest one above that was seen.
+  var codec: UInt8 = 0
+  var next: UInt8?
+  var cursor = 0
+  var savers = 0
+  var failure: StoreError?
+  /// Pages that got a copy, and bytes written, in all passes of a checkpoint.
+  var saved = 0
+  var bytesWritten = 0
+}
+
 /// Gives pages in RAM their copies in the session's tier: chunks are packed as they are, through the mandatory transforms.
 /// Raw pages pass the first compressor, which costs about as much as writing them raw and takes a fraction of the room.
 ///
-/// Works like a reader: the pages go on being used meanwhile, and one that was changed has no copy then.
+/// Works like a reader: the pages go on being used meanwhile, and one that was changed has no copy then. Several threads
+/// save at once, so that encoding, copying and writing overlap: the one that makes the checkpoint, and workers.
 struct PageSaver {
   private let engine: Engine
   private let session: SessionTables
+  private let keeper: SessionKeeper
   private let context: Context
   private let space: JobSpace
-  /// Pages that got a copy, and bytes written.
-  private(set) var saved = 0
-  private(set) var bytesWritten = 0
+  private var saved = 0
+  private var bytesWritten = 0
 
-  init(_ engine: Engine, _ session: SessionTables, _ context: Context, _ space: JobSpace) {
+  init(_ engine: Engine, _ session: SessionTables, _ keeper: SessionKeeper, _ context: Context, _ space: JobSpace) {
     self.engine = engine
     self.session = session
+    self.keeper = keeper
     self.context = context
     self.space = space
   }
 
-  /// Goes once through all pages that have changed.
+  /// Goes once through all pages that have changed; returns when every one of them has been seen to.
   mutating func pass() throws(StoreError) {
-    // Chunks of two codecs do not share a frame: one codec after the other.
-    var codec: UInt8? = 0
-    while let current = codec {
-      codec = nil
-      var cursor = 0
-      while true {
-        let batch = gather(codec: current, from: &cursor, next: &codec)
-        defer { engine.endReading(context) }
-        guard batch > 0 else { break }
-        if current == 0 { try saveRaw(batch) } else { try save(verified(batch), codec: current) }
+    engine.lock.withLock {
+      // Savers of an earlier pass that found nothing may not have left yet.
+      keeper.pass = SavePass(
+        isActive: true, savers: keeper.pass.savers, saved: keeper.pass.saved, bytesWritten: keeper.pass.bytesWritten)
+      engine.state.pointee.savesPages = true
+    }
+    engine.work.notify()
+    while saveBatch() {}
+    while true {
+      let ticket = engine.quiet.ticket
+      let (savers, failure) = engine.lock.withLock { (keeper.pass.savers, keeper.pass.failure) }
+      if savers == 0 {
+        if let failure { throw failure }
+        return
+      }
+      engine.quiet.wait(ticket, timeout: 1_000_000)
+    }
+  }
+
+  /// Saves some of the pass's pages. False when none are left.
+  mutating func saveBatch() -> Bool {
+    engine.lock.withLock { keeper.pass.savers += 1 }
+    (saved, bytesWritten) = (0, 0)
+    let batch = gather()
+    var failure: StoreError?
+    if batch.count > 0 {
+      do throws(StoreError) {
+        if batch.codec == 0 { try saveRaw(batch.count) } else { try save(verified(batch.count), codec: batch.codec) }
+      } catch {
+        failure = error
       }
     }
+    engine.endReading(context)
+    engine.lock.withLock {
+      keeper.pass.savers -= 1
+      keeper.pass.saved += saved
+      keeper.pass.bytesWritten += bytesWritten
+      guard let failure else { return }
+      keeper.pass.failure = keeper.pass.failure ?? failure
+      end()
+    }
+    return batch.count > 0 && failure == nil
+  }
+
+  /// Nothing more is handed out. With the lock.
+  private func end() {
+    keeper.pass.isActive = false
+    engine.state.pointee.savesPages = false
   }
 
   /// Pages looked at in one section under the lock.
   private static let sectionMax = 128
 
-  /// Collects chunks for a few segments' worth of frames; the reader's mark keeps them in place. `next` becomes the lowest
-  /// codec above `codec` that was seen.
-  private func gather(codec: UInt8, from cursor: inout Int, next: inout UInt8?) -> Int {
+  /// Collects chunks of one codec for a few segments' worth of frames; the reader's mark keeps them in place.
+  private func gather() -> (count: Int, codec: UInt8) {
     var count = 0
     var bytes = 0
-    var isMarked = false
-    // Raw pages are encoded into one segment.
-    let most = codec == 0 ? engine.segmentSize - engine.pageSize : engine.segmentSize * 3
-    while count < JobSpace.itemsMax, bytes < most {
-      engine.lock.lock()
-      if !isMarked { engine.beginReading(context) }
-      isMarked = true
-      var looked = 0
-      let end = engine.pages.table.count
-      while looked < Self.sectionMax, count < JobSpace.itemsMax, bytes < most, let index = session.pageChanges.next(from: cursor, below: end) {
-        looked += 1
-        cursor = Int(index) + 1
-        guard let item = item(of: index) else { continue }
-        if item.codec == codec {
-          space.items[count] = item
-          count += 1
-          bytes += Int(item.length)
-        } else if item.codec > codec {
-          next = min(next ?? item.codec, item.codec)
+    var codec: UInt8 = 0
+    var isMore = true
+    engine.lock.withLock { engine.beginReading(context) }
+    while isMore {
+      engine.lock.withLock {
+        if count == 0 { codec = keeper.pass.codec }
+        guard keeper.pass.isActive, keeper.pass.codec == codec else {
+          isMore = false
+          return
         }
+        isMore = gatherSome(codec, &count, &bytes)
       }
-      engine.lock.unlock()
-      if looked < Self.sectionMax, count < JobSpace.itemsMax, bytes < most { break }
     }
-    return count
+    return (count, codec)
+  }
+
+  /// With the lock. False when there is enough, or nothing left of the pass.
+  private func gatherSome(_ codec: UInt8, _ count: inout Int, _ bytes: inout Int) -> Bool {
+    // Raw pages are encoded into two segments.
+    let most = codec == 0 ? 2 * (engine.segmentSize - engine.pageSize) : engine.segmentSize * 3
+    let end = engine.pages.table.count
+    for _ in 0..<Self.sectionMax {
+      guard count < JobSpace.itemsMax, bytes < most else { return false }
+      guard let index = session.pageChanges.next(from: keeper.pass.cursor, below: end) else {
+        guard let next = keeper.pass.next else {
+          self.end()
+          return false
+        }
+        (keeper.pass.codec, keeper.pass.next, keeper.pass.cursor) = (next, nil, 0)
+        return count == 0
+      }
+      keeper.pass.cursor = Int(index) + 1
+      guard let item = item(of: index) else { continue }
+      if item.codec == codec {
+        space.items[count] = item
+        count += 1
+        bytes += Int(item.length)
+      } else if item.codec > codec {
+        keeper.pass.next = min(keeper.pass.next ?? item.codec, item.codec)
+      }
+    }
+    return true
   }
 
   /// The chunk of a persistent page that is in RAM without a copy. With the lock.
@@ -115,14 +184,23 @@ struct PageSaver {
           && !engine.isDegraded($0, now)
       }
     }
-    guard let level, let scratch = engine.lock.withLock({ engine.takeScratch(level: session.level) }) else {
-      return try save(count, codec: 0)
+    guard let level, var scratch = takeScratch() else { return try save(count, codec: 0) }
+    var former: SegmentIndex?
+    defer {
+      engine.lock.withLock {
+        engine.giveScratch(scratch)
+        if let former { engine.giveScratch(former) }
+      }
     }
-    defer { engine.lock.withLock { engine.giveScratch(scratch) } }
     // Encoded ones come to the front.
     var encoded = 0
     var filled = 0
     for index in 0..<count {
+      if filled + engine.pageSize > engine.segmentSize {
+        // Without a second one the rest is saved as it is.
+        guard former == nil, let second = takeScratch() else { break }
+        (former, scratch, filled) = (scratch, second, 0)
+      }
       guard let item = encode(space.items[index], level, engine.arena.bytes(scratch) + filled) else { continue }
       filled += Int(item.length)
       space.items[index] = space.items[encoded]
@@ -132,6 +210,10 @@ struct PageSaver {
     try save(encoded, codec: engine.codecNumber(level))
     for index in encoded..<count { space.items[index - encoded] = space.items[index] }
     try save(count - encoded, codec: 0)
+  }
+
+  private func takeScratch() -> SegmentIndex? {
+    engine.lock.withLock { engine.takeScratch(level: session.level) }
   }
 
   private func encode(_ page: Item, _ level: Int, _ output: UnsafeMutableRawPointer) -> Item? {
@@ -156,7 +238,7 @@ struct PageSaver {
     let bins = engine.planBins(space, count)
     let level = codec == 0 ? Int(FrameRecord.rawCodec) : Int(engine.epochs.codec(Int(codec)).level)
     let route = engine.sessionRoute(session, codec: level)
-    guard let build = engine.lock.withLock({ engine.takeScratch(level: session.level) }) else {
+    guard let build = takeScratch() else {
       throw .full("there is no memory to pack pages for the checkpoint")
     }
     defer { engine.lock.withLock { engine.giveScratch(build) } }

@@ -36,15 +36,18 @@ struct SessionHead: Equatable {
     var tier: UInt8
     var space: UInt8
     var epoch: UInt32
+    /// How many have it: with none, it need not be there.
+    var frames: UInt32
   }
 
   struct SetRecord: Equatable {
     var number: UInt8
     var members: [(tier: UInt8, epoch: UInt32)]
     var sum: UInt32
+    var frames: UInt32
 
     static func == (left: SetRecord, right: SetRecord) -> Bool {
-      left.number == right.number && left.sum == right.sum
+      left.number == right.number && left.sum == right.sum && left.frames == right.frames
         && left.members.elementsEqual(right.members) { $0.tier == $1.tier && $0.epoch == $1.epoch }
     }
   }
@@ -70,11 +73,13 @@ struct SessionHead: Equatable {
       writer.put(codec.tier)
       writer.put(codec.space)
       writer.put(codec.epoch)
+      writer.put(codec.frames)
     }
     writer.put(UInt16(sets.count))
     for set in sets {
       writer.put(set.number)
       writer.put(set.sum)
+      writer.put(set.frames)
       writer.put(UInt8(set.members.count))
       for member in set.members {
         writer.put(member.tier)
@@ -94,12 +99,14 @@ struct SessionHead: Equatable {
     for _ in 0..<(try reader.number(UInt8.self)) { tiers.append(try Tier(&reader)) }
     for _ in 0..<(try reader.number(UInt8.self)) {
       let codec = CodecRecord(
-        number: try reader.number(), tier: try reader.number(), space: try reader.number(), epoch: try reader.number())
+        number: try reader.number(), tier: try reader.number(), space: try reader.number(), epoch: try reader.number(),
+        frames: try reader.number())
       guard codec.number < EpochTable.codecsMax, Int(codec.tier) < tiers.count else { throw ByteShortage() }
       codecs.append(codec)
     }
     for _ in 0..<(try reader.number(UInt16.self)) {
-      var set = SetRecord(number: try reader.number(), members: [], sum: try reader.number())
+      var set = SetRecord(
+        number: try reader.number(), members: [], sum: try reader.number(), frames: try reader.number())
       for _ in 0..<(try reader.number(UInt8.self)) {
         let member = (tier: try reader.number(UInt8.self), epoch: try reader.number(UInt32.self))
         guard Int(member.tier) < tiers.count else { throw ByteShortage() }

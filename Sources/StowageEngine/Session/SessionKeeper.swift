@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import CStowageSystem
 import Synchronization
 
 /// What a store knows of its session's checkpoints, and what it takes to make one. Everything but `gate` belongs to who
@@ -30,8 +31,14 @@ final class SessionKeeper: @unchecked Sendable {
   var headSlots: [UInt32] = []
   /// Slots of an index of which it is not known whether it holds.
   var doubtfulSlots: [UInt32] = []
+  /// Spaces of ids that tiers of the session have, whether they are in the chain or not.
+  var spaces: Set<UInt8> = []
   /// By level: with what options what the tier needs is to be kept from now on.
   var rekeyed: [Int: (tier: ChainTier, instance: TierInstance)] = [:]
+  /// The pass over changed pages that is under way. Guarded by the engine's lock.
+  var pass = SavePass()
+  /// Loading ahead, when it is under way. Guarded by the engine's lock.
+  var ahead = LoadAhead()
   /// Only what the session says of itself is wanted.
   let describes: Bool
   var description: SessionDescription?
@@ -39,10 +46,18 @@ final class SessionKeeper: @unchecked Sendable {
   let isWanted = Atomic(false)
   let wanted = Event()
   var thread: EngineThread?
+  /// The index of a session that was resumed, until all of it is in the tables. Set before any thread runs.
+  var load: IndexLoad?
   /// A checkpoint for want of room failed, or freed nothing: not again before then. Guarded by the engine's lock.
   var restUntil: UInt64 = 0
   /// What the last checkpoint that completed made room of. Guarded by the engine's lock.
   var slotsFreed = 0
+  /// Why the session's index cannot be brought into the tables. Guarded by the engine's lock.
+  var loadFailure: StoreError?
+  /// So many pieces of it have come. Guarded by the engine's lock.
+  var loadPieces = 0
+  /// Why it could not be read further just now. Guarded by the engine's lock.
+  var loadTrouble: StoreError?
   /// Why the last checkpoint for want of room failed. Guarded by the engine's lock.
   var refusal: String?
   /// From these ids on, a checkpoint is made that sets limits anew. Guarded by the engine's lock.
@@ -54,6 +69,13 @@ final class SessionKeeper: @unchecked Sendable {
     self.context = context
     self.space = space
   }
+
+  /// Takes the context; only those who seal idle segments take it besides, for a moment.
+  func hold() {
+    while !context.pointee.held.compareExchange(expected: 0, desired: 1, ordering: .acquiring).exchanged { stowage_pause() }
+  }
+
+  func release() { context.pointee.held.store(0, ordering: .releasing) }
 
   deinit {
     gate.deallocate()

@@ -111,19 +111,24 @@ extension Engine {
         .tier,
         "the session in '\(name)' has \(root.sidecarLength) bytes beside each frame, this chain would have \(frames.sidecarLength): its ciphers are not those that wrote it")
     }
-    var reader = StreamReader(
-      self, keeper.context, level: session.level, sidecars: Int(root.sidecarLength))
+    let reader = StreamReader(self, keeper.context, level: session.level, sidecars: Int(root.sidecarLength))
     let head: SessionHead
+    let slots: [UInt32]
     do throws(StreamFault) {
-      let bytes = try reader.read(root.head)
-      guard let decoded = try? SessionHead(decoding: bytes) else {
+      let read = try reader.all(of: root.head)
+      guard let decoded = try? SessionHead(decoding: read.bytes) else {
         throw .damaged(slot: root.head.top.slot, "it is not a session's head")
       }
-      head = decoded
+      (head, slots) = (decoded, read.slots)
     } catch {
       throw sessionError(error, session)
     }
     try check(head, root, keeper, isForced: isForced)
+    // All of it together is in slots: a file of few bytes does not make this process use many.
+    let bytes = ([root.head, root.tail] + root.deltas).reduce(UInt64(0)) { $0.addingReportingOverflow($1.length).partialValue }
+    guard bytes <= UInt64(ports[session.level]?.slots.total ?? 0) * UInt64(pageSize) else {
+      throw sessionError(.damaged(slot: root.tail.top.slot, "its parts are longer than there is room"), session)
+    }
     keeper.last = root
     keeper.identity = root.identity
     keeper.sequence = root.sequence
@@ -131,7 +136,7 @@ extension Engine {
     let levels = head.tiers.map { tier in
       chain.firstIndex { $0?.name == tier.name && $0?.table.name == tier.plugin }.map { $0 + 1 }
     }
-    return SessionImage(root: root, head: head, levels: levels, slots: reader.slots)
+    return SessionImage(root: root, head: head, levels: levels, slots: slots)
   }
 
   private func describe(_ image: SessionImage) -> SessionDescription {
@@ -192,18 +197,25 @@ extension Engine {
   ) throws(StoreError) -> SessionImage {
     var image = found
     nextEpoch = image.root.epochLimit
-    placeCodecs(image)
+    try placeCodecs(image)
     for (number, tier) in image.head.tiers.enumerated() where tier.isMandatory {
       guard let level = image.levels[number] else { throw missing(tier) }
+      guard instances[level - 1] == nil else {
+        throw sessionError(.damaged(slot: image.root.head.top.slot, "it names '\(tier.name)' as what it is not"), session)
+      }
       try openTier(at: level - 1, continuing: tier, tier.secrets)
       try prepare(keeper.context, level: level)
     }
     try placeSets(image)
-    var reader = StreamReader(
-      self, keeper.context, level: session.level, sidecars: Int(image.root.sidecarLength))
+    let reader = StreamReader(self, keeper.context, level: session.level, sidecars: Int(image.root.sidecarLength))
     let tail: [UInt8]
-    do throws(StreamFault) { tail = try reader.read(image.root.tail) } catch { throw sessionError(error, session) }
-    image.slots += reader.slots
+    do throws(StreamFault) {
+      let read = try reader.all(of: image.root.tail)
+      tail = read.bytes
+      image.slots += read.slots
+    } catch {
+      throw sessionError(error, session)
+    }
     var openings: [Int: SessionHead.Opening] = [:]
     var bytes = ByteReader(tail)
     do throws(ByteShortage) {
@@ -263,12 +275,15 @@ extension Engine {
 
   // MARK: Numbers
 
-  /// What the session's numbers of codecs stand for in this chain. A codec whose tier is missing has no level: a frame that
-  /// needs it is refused later.
-  private func placeCodecs(_ image: SessionImage) {
+  /// What the session's numbers of codecs stand for in this chain. Those that no frame has are free: there are few, and
+  /// every run may need new ones.
+  private func placeCodecs(_ image: SessionImage) throws(StoreError) {
     for index in 1..<EpochTable.codecsMax { epochs.setCodec(index, Codec()) }
-    for codec in image.head.codecs {
-      guard codec.number > 0, let level = image.levels[Int(codec.tier)], plan.levels[level].role == .page else { continue }
+    keeper?.spaces = Set(image.head.codecs.map(\.space) + image.head.tiers.map { UInt8($0.nextID >> 56) })
+    for codec in image.head.codecs where codec.number > 0 && codec.frames > 0 {
+      guard let level = image.levels[Int(codec.tier)], plan.levels[level].role == .page else {
+        throw missing(image.head.tiers[Int(codec.tier)])
+      }
       epochs.setCodec(Int(codec.number), Codec(level: UInt8(level), space: codec.space, epoch: codec.epoch))
     }
     for (number, tier) in image.head.tiers.enumerated() {
@@ -282,8 +297,8 @@ extension Engine {
     let all = (1..<EpochTable.codecsMax).map { (number: $0, codec: epochs.codec($0)) }
     if old == nil {
       // Ids in a space of their own.
-      let used = Set(all.filter { $0.codec.level > 0 }.map(\.codec.space))
-      guard let space = (1...255).first(where: { !used.contains(UInt8($0)) }) else { throw noNumbers() }
+      guard let keeper, let space = (1...255).first(where: { !keeper.spaces.contains(UInt8($0)) }) else { throw noNumbers() }
+      keeper.spaces.insert(UInt8(space))
       levels[level].nextID = UInt64(space) << 56 | 1
     }
     let space = UInt8(levels[level].nextID >> 56)
@@ -300,7 +315,10 @@ extension Engine {
 
   /// What the session's numbers of transform sets stand for in this chain.
   private func placeSets(_ image: SessionImage) throws(StoreError) {
-    for record in image.head.sets {
+    let root = image.root
+    let ofIndex = Set(([root.tail, root.pages, root.frames, root.places] + root.deltas).map(\.transforms))
+    // Likewise, those that neither a frame nor the index has.
+    for record in image.head.sets where record.frames > 0 || ofIndex.contains(record.number) {
       var set = TransformSet()
       for member in record.members {
         let tier = image.head.tiers[Int(member.tier)]

@@ -53,13 +53,17 @@ extension Engine {
     for index in 1..<EpochTable.codecsMax {
       let codec = epochs.codec(index)
       guard codec.level > 0, let tier = number(of: Int(codec.level)) else { continue }
-      codecs.append(.init(number: UInt8(index), tier: tier, space: codec.space, epoch: codec.epoch))
+      codecs.append(
+        .init(
+          number: UInt8(index), tier: tier, space: codec.space, epoch: codec.epoch,
+          frames: UInt32(session?.frames(codec: index) ?? 0)))
     }
     var sets: [SessionHead.SetRecord] = []
     for index in 1..<max(1, epochs.count) {
       let set = epochs.set(UInt8(index))
       guard set.mask != 0 else { continue }
-      var record = SessionHead.SetRecord(number: UInt8(index), members: [], sum: set.sum)
+      var record = SessionHead.SetRecord(
+        number: UInt8(index), members: [], sum: set.sum, frames: UInt32(session?.frames(transforms: index) ?? 0))
       for level in 0..<levelCount where set.mask & plan.levels[level].transformBit != 0 {
         guard let tier = number(of: level) else { continue }
         record.members.append((tier, set.epoch(plan.levels[level].transformBit)))

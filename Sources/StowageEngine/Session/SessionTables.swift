@@ -13,19 +13,34 @@ struct SessionTables: @unchecked Sendable {
   /// Pages and frames that are not as the last checkpoint recorded them.
   let pageChanges: ChangeMap
   let frameChanges: ChangeMap
+  /// Frames in the session's tier by the number of their codec, then by that of their transform set; then copies.
+  private let counts: UnsafeMutablePointer<Int>
+  private static let copyCount = 512
 
   init(level: Int) throws(StoreError) {
     self.level = level
     copies = try BlockTable(stride: 8, capacity: 1 << 31)
     pageChanges = try ChangeMap(capacity: 1 << 31)
     frameChanges = try ChangeMap(capacity: FrameTable.capacity)
+    counts = .allocate(capacity: 513)
+    counts.initialize(repeating: 0, count: 513)
   }
 
   func unmap() {
     copies.unmap()
     pageChanges.unmap()
     frameChanges.unmap()
+    counts.deallocate()
   }
+
+  /// A frame came to be in the session's tier, or is there no more.
+  func count(_ record: FrameRecord, by step: Int) {
+    counts[Int(record.codec)] += step
+    counts[256 + Int(record.transforms)] += step
+  }
+
+  func frames(codec: Int) -> Int { counts[codec] }
+  func frames(transforms: Int) -> Int { counts[256 + transforms] }
 
   /// RAM, with so many pages and frames numbered.
   func byteCount(pages: Int, frames: Int) -> Int {
@@ -37,7 +52,8 @@ struct SessionTables: @unchecked Sendable {
 
   /// Has room for more than `pages`.
   func grow(_ pages: Int) {
-    while copies.count <= pages, copies.append() != nil {}
+    let missing = pages + 1 - copies.count
+    if missing > 0 { _ = copies.append(missing, isPresent: missing <= 4096) }
   }
 
   @inline(__always) func copy(of page: UInt32) -> Place {
@@ -45,8 +61,13 @@ struct SessionTables: @unchecked Sendable {
   }
 
   @inline(__always) func setCopy(of page: UInt32, _ place: Place) {
-    copies.address(Int(page)).storeBytes(of: place.bare.bits, as: UInt64.self)
+    let address = copies.address(Int(page))
+    counts[Self.copyCount] += (place.bare.bits != 0 ? 1 : 0) - (address.load(as: UInt64.self) != 0 ? 1 : 0)
+    address.storeBytes(of: place.bare.bits, as: UInt64.self)
   }
+
+  /// Pages that have one.
+  var copyCount: Int { counts[Self.copyCount] }
 }
 
 /// What changes pages calls these, with the lock. Without a session they do nothing.
@@ -81,6 +102,7 @@ extension Engine {
     session.setCopy(of: index, Place(bits: 0))
     session.pageChanges.mark(index)
     let record = frames.record(copy.frame)
+    guard !frames.isUnsettled(copy.frame) else { return leaveUnsettled(record, index) }
     let level = levels + Int(record.pointee.level)
     if isSparse(record) { level.pointee.sparseFrames -= 1 }
     record.pointee.live -= 1
@@ -89,6 +111,11 @@ extension Engine {
       level.pointee.sparseRestUntil = 0
     }
     if record.pointee.live == 0 { endFrame(copy.frame) }
+  }
+
+  /// A page leaves a frame whose live chunks are still being counted: it was counted already, or will not be.
+  func leaveUnsettled(_ record: UnsafeMutablePointer<FrameRecord>, _ owner: UInt32) {
+    if owner >= pages.unlinked, record.pointee.live > 0 { record.pointee.live -= 1 }
   }
 
   /// Lets go of the copies that a frame holds: it is damaged, or about to be taken apart.

@@ -9,14 +9,14 @@ enum StreamFault: Error {
   case unavailable(level: Int, String)
 }
 
-/// Reads what a `StreamWriter` wrote, and notes which slots that has.
+/// Reads pages that a `StreamWriter` wrote.
 struct StreamReader {
-  let engine: Engine
+  /// Whose index is being loaded may keep one.
+  unowned let engine: Engine
   let context: Context
   let level: Int
   /// Bytes of sidecars in every page's place.
-  private let sidecars: Int
-  private(set) var slots: [UInt32] = []
+  let sidecars: Int
 
   init(_ engine: Engine, _ context: Context, level: Int, sidecars: Int) {
     self.engine = engine
@@ -25,52 +25,20 @@ struct StreamReader {
     self.sidecars = sidecars
   }
 
-  /// As deep as no stream is.
-  private static let depthMax = 8
+  private var size: Int { engine.pageSize }
 
-  /// All bytes of a stream.
-  mutating func read(_ place: StreamPlace) throws(StreamFault) -> [UInt8] {
-    guard !place.isEmpty else { return [] }
-    guard place.depth <= Self.depthMax, place.length <= UInt64(engine.ports[level]?.slots.total ?? 0) * UInt64(size) else {
-      throw .damaged(slot: place.top.slot, "its length of \(place.length) bytes is impossible")
-    }
-    return try read([place.top], depth: Int(place.depth), length: Int(place.length), transforms: place.transforms)
+  func stream(_ place: StreamPlace) throws(StreamFault) -> SessionStream {
+    try SessionStream(place, sidecars: sidecars, pageSize: size, slotsTotal: engine.ports[level]?.slots.total ?? 0)
   }
 
-  private var size: Int { engine.pageSize }
-  private var placeBytes: Int { PagePlace.byteCount(sidecars: sidecars) }
-
-  /// `pages` hold a stream of places, `depth` times over, and at last the stream of `length` bytes.
-  private mutating func read(_ pages: [PagePlace], depth: Int, length: Int, transforms: UInt8) throws(StreamFault) -> [UInt8] {
-    var pages = pages
-    for level in stride(from: depth, to: 0, by: -1) {
-      // How many pages the stream below has.
-      var count = (length + size - 1) / size
-      for _ in 1..<level { count = (count * placeBytes + size - 1) / size }
-      let bytes = try read(pages, count * placeBytes, transforms)
-      var reader = ByteReader(bytes)
-      var below: [PagePlace] = []
-      below.reserveCapacity(count)
-      do throws(ByteShortage) {
-        for _ in 0..<count { below.append(try PagePlace(&reader, sidecars: sidecars)) }
-      } catch {
-        throw .damaged(slot: pages.first?.slot ?? 0, "it is too short")
-      }
-      pages = below
-    }
-    return try read(pages, length, transforms)
+  /// All bytes of a stream, and the slots that it has.
+  func all(of place: StreamPlace) throws(StreamFault) -> (bytes: [UInt8], slots: [UInt32]) {
+    var stream = try stream(place)
+    return (try stream.read(0..<stream.length, self), try stream.slots(self))
   }
 
   /// The bytes of pages, neighbours read together.
-  private mutating func read(_ pages: [PagePlace], _ length: Int, _ transforms: UInt8) throws(StreamFault) -> [UInt8] {
-    guard length <= pages.count * size else {
-      throw .damaged(slot: pages.first?.slot ?? 0, "it has fewer pages than its length needs")
-    }
-    // Of all streams together: no slot is in two of them.
-    guard slots.count + pages.count <= engine.ports[level]?.slots.total ?? 0 else {
-      throw .damaged(slot: pages.first?.slot ?? 0, "it has more pages than there are slots")
-    }
-    slots += pages.map(\.slot)
+  func read(_ pages: [PagePlace], _ transforms: UInt8) throws(StreamFault) -> [UInt8] {
     var bytes: [UInt8] = []
     bytes.reserveCapacity(pages.count * size)
     var first = 0
@@ -84,7 +52,6 @@ struct StreamReader {
       try readRun(pages[first..<first + count], transforms, &bytes)
       first += count
     }
-    bytes.removeLast(bytes.count - length)
     return bytes
   }
 
@@ -104,16 +71,17 @@ struct StreamReader {
     _ pages: ArraySlice<PagePlace>, _ transforms: UInt8, _ bytes: inout [UInt8]
   ) throws(StreamFault) {
     guard let port = engine.ports[level] else { return }
-    guard let holder = engine.lock.withLock({ engine.takeScratch(level: level) }) else {
+    let (scratch, total) = engine.lock.withLock { (engine.takeScratch(level: level), port.slots.total) }
+    guard let holder = scratch else {
       throw .unavailable(level: level, "there is no memory to read the session's index with")
     }
     defer { engine.lock.withLock { engine.giveScratch(holder) } }
     let first = pages.startIndex
-    for page in pages where Int(page.slot) >= port.slots.total {
+    for page in pages where Int(page.slot) >= total {
       throw .damaged(slot: page.slot, "there is no such slot")
     }
     let result = port.readRun(
-      context, slot: UInt64(pages[first].slot), count: pages.count, ids: { pages[first + $0].id },
+      context, slot: UInt64(pages[first].slot), count: pages.count, .metadata, ids: { pages[first + $0].id },
       into: engine.arena.bytes(holder), holder: holder,
       pin: { segment in engine.lock.withLock { engine.arena.head(segment).pointee.pins += 1 } })
     guard result == STOWAGE_OK else {

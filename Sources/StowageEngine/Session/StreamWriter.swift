@@ -185,7 +185,9 @@ extension Engine {
   /// Why `transfer` to a level did not work.
   func writeFailure(_ level: Int) -> StoreError {
     let reasons = degradedReasons.withLock { $0 }
-    let broken = plan.levels.indices.first { $0 <= level && reasons[$0] != nil && levels[$0].isDegraded }
+    let broken = lock.withLock {
+      plan.levels.indices.first { $0 <= level && reasons[$0] != nil && levels[$0].isDegraded }
+    }
     guard let broken else {
       return .full("'\(plan.levels[level].name)' has no slot left for what a checkpoint must write; make it larger")
     }

@@ -11,7 +11,7 @@ extension Engine {
     return try checkpoint(keeper, session, isLast: false)
   }
 
-  private func guardSession(_ what: String) throws(StoreError) -> (SessionKeeper, SessionTables) {
+  func guardSession(_ what: String) throws(StoreError) -> (SessionKeeper, SessionTables) {
     guard let keeper, let session else {
       throw .unsupported("\(what) needs a store with a session; open it with one")
     }
@@ -21,6 +21,7 @@ extension Engine {
     guard stowage_thread_owner() != identity else {
       throw .unsupported("\(what) cannot be made from a destructor: it waits for the thread that runs it")
     }
+    try finishLoading()
     return (keeper, session)
   }
 
@@ -29,10 +30,8 @@ extension Engine {
     -> CheckpointReport
   {
     guard !lock.withLock({ state.pointee.isClosing }) else { throw .closed }
-    while !keeper.context.pointee.held.compareExchange(expected: 0, desired: 1, ordering: .acquiring).exchanged {
-      stowage_pause()
-    }
-    defer { keeper.context.pointee.held.store(0, ordering: .releasing) }
+    keeper.hold()
+    defer { keeper.release() }
     var run = CheckpointRun(self, keeper, session, isLast: isLast)
     return try run.run()
   }

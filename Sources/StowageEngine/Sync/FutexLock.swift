@@ -132,6 +132,8 @@ struct Event: @unchecked Sendable {
     words.pointee.sleepers.add(1, ordering: .sequentiallyConsistent)
     if words.pointee.counter.load(ordering: .sequentiallyConsistent) == ticket {
       let word = UnsafeMutableRawPointer(words).assumingMemoryBound(to: UInt32.self)
+      // Threads that wait are in core dumps, with their registers.
+      stowage_forget_registers()
       _ = stowage_futex_wait(word, ticket, Int64(clamping: timeout))
     }
     words.pointee.sleepers.subtract(1, ordering: .relaxed)

@@ -42,12 +42,13 @@ struct BlockTable: @unchecked Sendable {
   }
 
   /// The number of the first of `records` new, zeroed records; nil when the table is at its capacity.
-  func append(_ records: Int = 1) -> Int? {
+  /// - Parameter isPresent: RAM is taken now rather than where it is touched first.
+  func append(_ records: Int = 1, isPresent: Bool = true) -> Int? {
     guard used.pointee.records + records <= capacity else { return nil }
     let grown = growth(records)
     if grown > 0 {
       let end = min(used.pointee.bytes + grown, region.byteCount)
-      region.populate(used.pointee.bytes, end - used.pointee.bytes)
+      if isPresent { region.populate(used.pointee.bytes, end - used.pointee.bytes) }
       used.pointee.bytes = end
     }
     let first = used.pointee.records

@@ -102,7 +102,8 @@ struct FrameTable: @unchecked Sendable {
   private struct State {
     var free: UInt64 = 0
     var live = 0
-    var livePlaces = 0
+    /// While a session is resumed: frames below are not all read yet, their live chunks not counted.
+    var unsettled: FrameIndex = 0
   }
 
   static let chunksMax = 255
@@ -180,45 +181,9 @@ struct FrameTable: @unchecked Sendable {
     state.pointee.live -= 1
   }
 
-  /// Makes an empty table one of `count` frames and `places` places, to be filled in; then `linkFree` is called.
-  func extend(to count: Int, places placeCount: Int) -> Bool {
-    (count == 0 || table.append(count) != nil) && (placeCount == 0 || places.append(placeCount) != nil)
-  }
-
-  /// RAM of the places from the first on, to be filled in.
+  /// RAM of the places from the first on.
   var placeBase: UnsafeMutableRawPointer { places.address(0) }
   var placeCount: Int { places.count }
-
-  /// Places for a frame that is filled in after `extend`.
-  func appendPlaces(_ count: Int) -> UInt32? { places.append(count).map { UInt32($0) } }
-
-  /// Counts the frames, links the numbers of those that are not there, and frees the places that none has. False when two
-  /// frames claim a place.
-  func linkFree() -> Bool {
-    var isUsed = [Bool](repeating: false, count: places.count)
-    for index in stride(from: table.count - 1, through: 0, by: -1) {
-      let record = record(FrameIndex(index))
-      guard record.pointee.count > 0 else {
-        record.pointee.id = state.pointee.free
-        state.pointee.free = UInt64(index) + 1
-        continue
-      }
-      state.pointee.live += 1
-      let first = Int(record.pointee.places)
-      for place in first..<first + Int(record.pointee.count) {
-        guard !isUsed[place] else { return false }
-        isUsed[place] = true
-      }
-    }
-    var first = 0
-    while first < isUsed.count {
-      var count = 0
-      while first + count < isUsed.count, !isUsed[first + count], count < Self.chunksMax { count += 1 }
-      if count > 0 { freeRun(UInt32(first), count) }
-      first += max(1, count)
-    }
-    return true
-  }
 
   private func allocateRun(_ count: Int) -> UInt32? {
     let head = freeRuns[count]
@@ -232,5 +197,59 @@ struct FrameTable: @unchecked Sendable {
   private func freeRun(_ first: UInt32, _ count: Int) {
     places.address(Int(first)).storeBytes(of: freeRuns[count], as: UInt32.self)
     freeRuns[count] = first
+  }
+}
+
+/// Frames of a session that is resumed: they are read one after the other while others are used. Until one is *settled*,
+/// its live chunks are not all counted, and it does not end.
+extension FrameTable {
+  /// Makes an empty table one of `count` frames and `places` places.
+  func extend(to count: Int, places placeCount: Int) -> Bool {
+    guard count == 0 || table.append(count, isPresent: false) != nil,
+      placeCount == 0 || places.append(placeCount, isPresent: false) != nil
+    else { return false }
+    state.pointee.unsettled = FrameIndex(count)
+    return true
+  }
+
+  @inline(__always) func isUnsettled(_ frame: FrameIndex) -> Bool { frame < state.pointee.unsettled }
+
+  /// Frames below are not settled yet.
+  var unsettled: FrameIndex { state.pointee.unsettled }
+
+  /// Places behind those of `extend`.
+  func appendPlaces(_ count: Int) -> UInt32? { places.append(count).map { UInt32($0) } }
+
+  /// The next frame, downwards, is as any other from here on; a number without a frame is free. Its places are noted in
+  /// `used`. Nil when another frame has one of them.
+  func settleOne(_ used: inout [UInt64]) -> FrameIndex? {
+    let frame = state.pointee.unsettled - 1
+    state.pointee.unsettled = frame
+    let record = record(frame)
+    guard record.pointee.count > 0 else {
+      record.pointee.id = state.pointee.free
+      state.pointee.free = UInt64(frame) + 1
+      return frame
+    }
+    state.pointee.live += 1
+    for place in Int(record.pointee.places)..<Int(record.pointee.places) + Int(record.pointee.count) {
+      let bit: UInt64 = 1 << UInt64(place & 63)
+      guard used[place >> 6] & bit == 0 else { return nil }
+      used[place >> 6] |= bit
+    }
+    return frame
+  }
+
+  /// Looks at some places from `first` on, below `end`, and frees a run that no frame has noted. Where to go on.
+  func freeUnused(from first: Int, below end: Int, _ used: [UInt64]) -> Int {
+    func isUsed(_ place: Int) -> Bool { used[place >> 6] >> UInt64(place & 63) & 1 != 0 }
+    var start = first
+    let most = min(end, first + Self.chunksMax)
+    while start < most, isUsed(start) { start += 1 }
+    guard start < most else { return start }
+    var count = 0
+    while start + count < end, count < Self.chunksMax, !isUsed(start + count) { count += 1 }
+    if count > 0 { freeRun(UInt32(start), count) }
+    return start + count
   }
 }

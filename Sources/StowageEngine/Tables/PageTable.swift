@@ -15,6 +15,8 @@ struct PageTable: @unchecked Sendable {
     var latest: UInt32 = 1
     /// Entries whose next generation is not below the limit yet, linked as the free ones are.
     var parked: UInt64 = 0
+    /// While a session is resumed: entries below are not all read yet, and those that are free are not linked.
+    var unlinked: UInt32 = 0
   }
 
   /// Page numbers have 32 bits; address space for as many is reserved.
@@ -65,6 +67,7 @@ struct PageTable: @unchecked Sendable {
     let entry = entry(index)
     let generation = entry.pointee.place.generation
     state.pointee.live -= 1
+    guard index >= state.pointee.unlinked else { return releaseUnlinked(entry, generation) }
     guard generation + 1 < state.pointee.limit else { return park(index, entry, generation) }
     if generation >= state.pointee.latest { state.pointee.latest = generation + 1 }
     entry.pointee.place = Place.free(next: state.pointee.free).with(generation: generation + 1)
@@ -123,27 +126,41 @@ extension PageTable {
     state.pointee.latest = max(state.pointee.latest, state.pointee.floor)
   }
 
-  /// Makes an empty table one of `count` entries; each is to be set by `restore`, then `linkFree` called.
-  func extend(to count: Int) -> Bool { table.append(count) != nil }
-
   func restore(_ index: UInt32, tag: UInt64, _ place: Place) {
     entry(index).initialize(to: PageEntry(tag: tag, place: place))
   }
+}
 
-  /// Counts the pages, and links the entries that are free, lowest first.
-  func linkFree() {
-    for index in stride(from: table.count - 1, through: 0, by: -1) {
-      let entry = entry(UInt32(index))
-      let place = entry.pointee.place
-      guard place.state == .free else {
-        state.pointee.live += 1
-        continue
-      }
-      // Those without a generation have used all of them.
-      guard place.generation > 0, place.generation <= Place.generationMax else { continue }
-      entry.pointee.place = Place.free(next: state.pointee.free).with(generation: place.generation)
-      state.pointee.free = UInt64(index) + 1
-    }
+/// Entries of a session that is resumed: they are read one after the other while others are used. Those that are free are
+/// linked, from the last to the first, when all are read.
+extension PageTable {
+  /// Makes an empty table one of `count` entries with `live` pages.
+  func extend(to count: Int, live: Int) -> Bool {
+    guard count == 0 || table.append(count, isPresent: false) != nil else { return false }
+    state.pointee.live = live
+    state.pointee.unlinked = UInt32(count)
+    return true
+  }
+
+  /// Entries below are not linked yet.
+  var unlinked: UInt32 { state.pointee.unlinked }
+
+  @inline(never) private func releaseUnlinked(_ entry: UnsafeMutablePointer<PageEntry>, _ generation: UInt32) {
+    // Without a generation when all of them are used.
+    let next = generation < Place.generationMax ? generation + 1 : 0
+    entry.pointee.place = Place.free(next: 0).with(generation: next)
+  }
+
+  /// The next entry, downwards, counts from here on.
+  func linkOne() {
+    let index = state.pointee.unlinked - 1
+    state.pointee.unlinked = index
+    let entry = entry(index)
+    let place = entry.pointee.place
+    guard place.state == .free, place.generation > 0 else { return }
+    guard place.generation < state.pointee.limit else { return park(index, entry, place.generation - 1) }
+    entry.pointee.place = Place.free(next: state.pointee.free).with(generation: place.generation)
+    state.pointee.free = UInt64(index) + 1
   }
 }
 

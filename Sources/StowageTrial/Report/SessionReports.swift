@@ -106,6 +106,10 @@ public struct ResumeReport: Codable, Sendable, Equatable {
   /// From the beginning to the open store, and to the first page; a passphrase takes a good part of it.
   public var openMs = 0.0
   public var firstPageMs = 0.0
+  /// What was brought up into RAM ahead of the check, and what was read for that.
+  public var loadedPages = 0
+  public var loadedBytes = 0
+  public var loadSeconds = 0.0
   public var checkSeconds = 0.0
   public var p50Us = 0.0
   public var p99Us = 0.0
@@ -138,6 +142,7 @@ public struct ResumeReport: Codable, Sendable, Equatable {
       "resumed    \(grouped(pages)) pages from \(file), and \(grouped(listPages)) that list them",
       "first page \(decimal(firstPageMs, 1)) ms after the beginning, \(decimal(openMs, 1)) ms of them to open the "
         + "store",
+      "loaded     \(grouped(loadedPages)) pages ahead, \(SizeLabel(loadedBytes)) in \(decimal(loadSeconds, 2)) s",
       "checked    in \(decimal(checkSeconds, 2)) s, in random order: \(grouped(Int(pagesPerS))) pages/s, \(rate)/s, "
         + "p50 \(decimal(p50Us, 1)) us, p99 \(decimal(p99Us, 1)) us", "",
     ]

@@ -45,6 +45,9 @@ public struct ResumedTrial {
       _ = try? store.peek(first.handle, into: buffer)
       report.firstPageMs = Double(monotonicNanoseconds() - start) / 1e6
     }
+    let loaded = try store.preload()
+    (report.loadedPages, report.loadedBytes) = (loaded.pages, loaded.bytesRead)
+    report.loadSeconds = Double(loaded.duration_ns) / 1e9
     let entries = try readList(found, store, buffer, &report)
     let table = PageTable(
       persistent: Array(repeating: 0, count: (entries.map(\.page).max() ?? -1) + 1), discardable: [])

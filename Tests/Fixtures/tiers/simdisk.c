@@ -1,101 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A disk that loses power. What was written is durable after a sync only; a crash keeps, drops, reorders and tears what was
-// not, by the seed it is given. Disks outlive the instances that open them. One thread uses a disk at a time.
+// A backing over disks that lose power and go wrong (simdisk.h). Disks outlive the instances that open them.
 #define _GNU_SOURCE
-#include <stdint.h>
-#include <stdlib.h>
-#include <string.h>
+#include <pthread.h>
 
-#include <stowage/tier.h>
+#include "simdisk.h"
 
-enum { DISKS = 16, SECTOR = 512 };
-
-typedef struct {
-  uint64_t slot;
-  uint8_t *data;  // null: trimmed
-} entry;
-
-typedef struct {
-  uint64_t slots;
-  uint32_t page_size;
-  uint8_t *durable, *current;
-  entry *log;
-  size_t log_count, log_room;
-  uint8_t root[STOWAGE_ROOT_BYTES_MAX];
-  size_t root_length;
-  uint64_t random;
-  // Writes, syncs and root swaps so far; the power fails in the one with this number (0: never).
-  uint64_t calls, dies_at;
-  int is_dead, sync_failed;
-  // In a thousand: syncs that fail, writes that find no room, reads that give other bytes.
-  uint32_t fail_syncs, fail_writes, flip_reads;
-  uint64_t failures;
-  // Called before a write, while no lock is held: the test uses the store then.
-  void (*interleave)(void);
-  int in_interleave;
-} disk;
+enum { DISKS = 16 };
 
 static const stowage_host *host;
 static disk disks[DISKS];
 
-static uint64_t next_random(disk *d) {
-  uint64_t z = d->random += UINT64_C(0x9E3779B97F4A7C15);
-  z = (z ^ z >> 30) * UINT64_C(0xBF58476D1CE4E5B9);
-  z = (z ^ z >> 27) * UINT64_C(0x94D049BB133111EB);
-  return z ^ z >> 31;
-}
-
 static int32_t say(int32_t code, const char *text) {
   host->set_error(text, strlen(text));
   return code;
-}
-
-static uint8_t *at(disk *d, uint8_t *pages, uint64_t slot) { return pages + slot * d->page_size; }
-
-static void clear_log(disk *d) {
-  for (size_t i = 0; i < d->log_count; i++) free(d->log[i].data);
-  d->log_count = 0;
-}
-
-static void append(disk *d, uint64_t slot, const uint8_t *data) {
-  if (d->log_count == d->log_room) {
-    d->log_room = d->log_room ? d->log_room * 2 : 256;
-    d->log = realloc(d->log, d->log_room * sizeof *d->log);
-  }
-  entry *e = &d->log[d->log_count++];
-  e->slot = slot;
-  e->data = 0;
-  if (data) {
-    e->data = malloc(d->page_size);
-    memcpy(e->data, data, d->page_size);
-  }
-}
-
-static void apply(disk *d, const entry *e, size_t bytes) {
-  if (e->data) {
-    memcpy(at(d, d->durable, e->slot), e->data, bytes);
-  } else {
-    memset(at(d, d->durable, e->slot), 0xDB, bytes);
-  }
-}
-
-static void make_durable(disk *d) {
-  for (size_t i = 0; i < d->log_count; i++) apply(d, &d->log[i], d->page_size);
-  clear_log(d);
-}
-
-// Counts a call that changes something. True when the power fails in it.
-static int dies(disk *d) {
-  d->calls++;
-  if (d->dies_at != 0 && d->calls >= d->dies_at) d->is_dead = 1;
-  return d->is_dead;
-}
-
-static int happens(disk *d, uint32_t share) {
-  int yes = share > 0 && next_random(d) % 1000 < share;
-  d->failures += (uint64_t)yes;
-  return yes;
 }
 
 // ---- For the test
@@ -104,20 +22,13 @@ static int happens(disk *d, uint32_t share) {
 
 // A new disk of so many slots.
 FOR_TEST void simdisk_format(uint32_t number, uint64_t slots, uint32_t page_size, uint64_t seed) {
-  disk *d = &disks[number];
-  clear_log(d);
-  free(d->log);
-  free(d->durable);
-  free(d->current);
-  memset(d, 0, sizeof *d);
-  d->slots = slots;
-  d->page_size = page_size;
-  d->random = seed;
-  d->durable = calloc(slots, page_size);
-  d->current = calloc(slots, page_size);
+  disk_format(&disks[number], slots, page_size, seed);
 }
 
+FOR_TEST void simdisk_copy(uint32_t number, uint32_t other) { disk_copy(&disks[number], &disks[other]); }
+FOR_TEST void simdisk_seed(uint32_t number, uint64_t seed) { disks[number].random = seed; }
 FOR_TEST void simdisk_interleave(uint32_t number, void (*body)(void)) { disks[number].interleave = body; }
+FOR_TEST void simdisk_clock(uint32_t number, void (*passes)(uint64_t)) { disks[number].passes = passes; }
 
 // The power fails in the call with this number from now on; 0: never.
 FOR_TEST void simdisk_die_in(uint32_t number, uint64_t calls) {
@@ -126,17 +37,18 @@ FOR_TEST void simdisk_die_in(uint32_t number, uint64_t calls) {
 }
 
 FOR_TEST uint64_t simdisk_calls(uint32_t number) { return disks[number].calls; }
-FOR_TEST uint64_t simdisk_failures(uint32_t number) { return disks[number].failures; }
+FOR_TEST uint64_t simdisk_died_in(uint32_t number) { return disks[number].died_in; }
+FOR_TEST uint64_t simdisk_faults(uint32_t number, uint32_t fault) { return disks[number].faults[fault]; }
+FOR_TEST uint64_t simdisk_damaged_reads(uint32_t number) { return disks[number].damaged_reads; }
 FOR_TEST int simdisk_is_dead(uint32_t number) { return disks[number].is_dead; }
 
-FOR_TEST void simdisk_faults(uint32_t number, uint32_t syncs, uint32_t writes, uint32_t reads) {
-  disks[number].fail_syncs = syncs;
-  disks[number].fail_writes = writes;
-  disks[number].flip_reads = reads;
+FOR_TEST void simdisk_set_fault(uint32_t number, uint32_t fault, uint32_t share) {
+  disks[number].shares[fault] = share;
+  if (share == 0 && fault == FAULT_CAPACITY) disks[number].full_until = 0;
 }
 
 FOR_TEST uint8_t *simdisk_slot(uint32_t number, uint64_t slot) {
-  return at(&disks[number], disks[number].current, slot);
+  return disk_slot(&disks[number], disks[number].current, slot);
 }
 
 FOR_TEST uint64_t simdisk_root(uint32_t number, uint8_t *root) {
@@ -149,29 +61,21 @@ FOR_TEST void simdisk_set_root(uint32_t number, const uint8_t *root, uint64_t le
   disks[number].root_length = length;
 }
 
-// The power comes back: what was not synced is there in part, in any order, torn.
-FOR_TEST void simdisk_crash(uint32_t number) {
-  disk *d = &disks[number];
-  for (size_t i = d->log_count; i > 1; i--) {
-    size_t other = next_random(d) % i;
-    entry moved = d->log[i - 1];
-    d->log[i - 1] = d->log[other];
-    d->log[other] = moved;
-  }
-  uint32_t sectors = d->page_size / SECTOR;
-  uint64_t kept = next_random(d) % 5;
-  for (size_t i = 0; i < d->log_count; i++) {
-    if (next_random(d) % 4 >= kept) continue;
-    apply(d, &d->log[i], next_random(d) % 4 == 0 ? next_random(d) % sectors * SECTOR : d->page_size);
-  }
-  clear_log(d);
-  memcpy(d->current, d->durable, d->slots * d->page_size);
-  d->is_dead = 0;
-  d->sync_failed = 0;
-  d->dies_at = 0;
+FOR_TEST void simdisk_crash(uint32_t number) { disk_crash(&disks[number]); }
+FOR_TEST void simdisk_damage(uint32_t number, uint64_t slot, int is_stale, uint64_t bit) {
+  disk_damage(&disks[number], slot, is_stale, bit);
 }
+FOR_TEST void simdisk_repair(uint32_t number) { disk_repair(&disks[number]); }
 
 // ---- The tier
+
+// One call at a time. Not by the thread model: a call that the test makes in the middle of a write must not wait for it.
+static pthread_mutex_t gate = PTHREAD_MUTEX_INITIALIZER;
+static void leave(int *entered) {
+  (void)entered;
+  pthread_mutex_unlock(&gate);
+}
+#define ALONE __attribute__((cleanup(leave), unused)) int entered = pthread_mutex_lock(&gate)
 
 typedef struct {
   disk *disk;
@@ -196,14 +100,33 @@ static int32_t sim_capacity(stowage_instance *instance, stowage_capacity *capaci
   return STOWAGE_OK;
 }
 
+// The call takes seconds now. True when its answer is RETRY; what it was to do is done or not.
+static int hangs(disk *d, int *is_done) {
+  *is_done = 1;
+  if (!disk_fails(d, FAULT_HANG)) return 0;
+  if (d->passes) d->passes((1 + disk_random(d) % 30) * UINT64_C(1000000000));
+  int is_late = disk_random(d) % 2 == 0;
+  *is_done = !is_late || disk_random(d) % 2 == 0;
+  return is_late;
+}
+
+static int32_t late(void) { return say(STOWAGE_RETRY, "it took too long, says the test"); }
+
 static int32_t sim_read(stowage_instance *instance, stowage_context *context, uint64_t slot, uint32_t count,
                         uint8_t *buffer, const stowage_object *objects) {
   (void)context, (void)objects;
+  ALONE;
   disk *d = of(instance);
   if (d->is_dead) return say(STOWAGE_IO, "no power");
   if (slot + count > d->slots) return STOWAGE_GONE;
-  memcpy(buffer, at(d, d->current, slot), (size_t)count * d->page_size);
-  if (happens(d, d->flip_reads)) buffer[next_random(d) % ((size_t)count * d->page_size)] ^= 1;
+  int is_done;
+  if (hangs(d, &is_done)) return late();
+  memcpy(buffer, disk_slot(d, d->current, slot), (size_t)count * d->page_size);
+  for (uint32_t i = 0; i < count; i++) d->damaged_reads += d->is_damaged[slot + i];
+  if (disk_fails(d, FAULT_FLIP)) {
+    buffer[disk_random(d) % ((size_t)count * d->page_size)] ^= 1;
+    d->damaged_reads++;
+  }
   return STOWAGE_OK;
 }
 
@@ -216,43 +139,50 @@ static int32_t sim_write(stowage_instance *instance, stowage_context *context, u
     d->interleave();
     d->in_interleave = 0;
   }
+  ALONE;
   if (slot + count > d->slots) return STOWAGE_GONE;
   if (d->is_dead) return say(STOWAGE_IO, "no power");
-  if (happens(d, d->fail_writes)) return say(STOWAGE_FULL, "no room, says the test");
-  int dead = dies(d);
-  uint32_t done = dead ? (uint32_t)(next_random(d) % (count + 1)) : count;
-  for (uint32_t i = 0; i < done; i++) {
-    append(d, slot + i, buffer + (size_t)i * d->page_size);
-    memcpy(at(d, d->current, slot + i), buffer + (size_t)i * d->page_size, d->page_size);
+  if (disk_fails(d, FAULT_FULL) || disk_is_full(d)) {
+    d->calls++;
+    return say(STOWAGE_FULL, "no room, says the test");
   }
-  return dead ? say(STOWAGE_IO, "the power failed") : STOWAGE_OK;
+  int is_done, is_late = hangs(d, &is_done);
+  int dead = disk_dies(d, CALL_WRITE);
+  uint32_t done = dead || !is_done ? (uint32_t)(disk_random(d) % (count + 1)) : count;
+  for (uint32_t i = 0; i < done; i++) disk_put(d, slot + i, buffer + (size_t)i * d->page_size);
+  if (dead) return say(STOWAGE_IO, "the power failed");
+  return is_late ? late() : STOWAGE_OK;
 }
 
 static int32_t sim_trim(stowage_instance *instance, stowage_context *context, uint64_t slot, uint32_t count) {
   (void)context;
+  ALONE;
   disk *d = of(instance);
   if (d->is_dead) return say(STOWAGE_IO, "no power");
-  for (uint32_t i = 0; i < count; i++) {
-    append(d, slot + i, 0);
-    memset(at(d, d->current, slot + i), 0xDB, d->page_size);
-  }
-  return STOWAGE_OK;
+  int dead = disk_dies(d, CALL_TRIM);
+  uint32_t done = dead ? (uint32_t)(disk_random(d) % (count + 1)) : count;
+  for (uint32_t i = 0; i < done; i++) disk_put(d, slot + i, 0);
+  return dead ? say(STOWAGE_IO, "the power failed") : STOWAGE_OK;
 }
 
 static int32_t sim_sync(stowage_instance *instance, stowage_context *context) {
   (void)context;
+  ALONE;
   disk *d = of(instance);
   if (d->is_dead || d->sync_failed) return say(STOWAGE_IO, "an earlier sync failed");
-  if (happens(d, d->fail_syncs)) {
+  if (disk_fails(d, FAULT_SYNC)) {
     d->sync_failed = 1;
     return say(STOWAGE_IO, "the sync failed, says the test");
   }
-  int dead = dies(d);
-  if (!dead || next_random(d) % 2 == 0) make_durable(d);
-  return dead ? say(STOWAGE_IO, "the power failed") : STOWAGE_OK;
+  int is_done, is_late = hangs(d, &is_done);
+  int dead = disk_dies(d, CALL_SYNC);
+  if (is_done && (!dead || disk_random(d) % 2 == 0)) disk_make_durable(d);
+  if (dead) return say(STOWAGE_IO, "the power failed");
+  return is_late ? late() : STOWAGE_OK;
 }
 
 static int32_t sim_root_read(stowage_instance *instance, uint8_t *root, size_t room, size_t *length) {
+  ALONE;
   disk *d = of(instance);
   if (d->is_dead) return say(STOWAGE_IO, "no power");
   *length = d->root_length;
@@ -263,20 +193,24 @@ static int32_t sim_root_read(stowage_instance *instance, uint8_t *root, size_t r
 
 static int32_t sim_root_swap(stowage_instance *instance, const uint8_t *expected, size_t expected_length,
                              const uint8_t *new_root, size_t new_length) {
+  ALONE;
   disk *d = of(instance);
   if (d->is_dead || d->sync_failed) return say(STOWAGE_IO, "no power, or an earlier sync failed");
   if (expected_length != d->root_length || (expected_length > 0 && memcmp(expected, d->root, expected_length) != 0))
     return STOWAGE_GONE;
-  int fails = happens(d, d->fail_syncs);
+  int fails = disk_fails(d, FAULT_SYNC), is_open = disk_fails(d, FAULT_ROOT);
   if (fails) d->sync_failed = 1;
-  int dead = dies(d);
-  if (!(dead || fails) || next_random(d) % 2 == 0) {
+  int is_done, is_late = hangs(d, &is_done);
+  int dead = disk_dies(d, CALL_ROOT);
+  if (is_done && (!(dead || fails || is_open) || disk_random(d) % 2 == 0)) {
     // What it leads to first.
-    make_durable(d);
+    disk_make_durable(d);
     memcpy(d->root, new_root, new_length);
     d->root_length = new_length;
   }
-  return dead || fails ? say(STOWAGE_IO, "the power failed") : STOWAGE_OK;
+  if (dead || fails) return say(STOWAGE_IO, "the power failed");
+  if (is_open || is_late) return say(is_late ? STOWAGE_RETRY : STOWAGE_IO, "nobody knows whether the root holds");
+  return STOWAGE_OK;
 }
 
 static const stowage_option options[] = {{.key = "disk",

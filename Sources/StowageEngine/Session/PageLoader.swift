@@ -1,0 +1,184 @@
+// SPDX-License-Identifier: Apache-2.0
+import CStowageSystem
+import CStowageTier
+import Synchronization
+
+/// How far loading ahead is; who loads takes the next few frames. Guarded by the engine's lock.
+struct LoadAhead {
+  var cursor = 0
+  var loaders = 0
+  var pages = 0
+  var bytesRead = 0
+  var failure: StoreError?
+}
+
+/// Brings a session's pages up into RAM, many with one read, in the order of their frames: chunks as they are, to the
+/// oldest end of the level that encoded them. What a page has in the session's tier stays its copy, so that it goes down
+/// again at no cost. Several threads load at once, so that reading, deciphering and copying overlap.
+struct PageLoader {
+  private let engine: Engine
+  private let session: SessionTables
+  private let keeper: SessionKeeper
+  private let port: BackingPort
+  private let context: Context
+  private let space: JobSpace
+
+  /// Neighbouring frames of one codec: pinned, and in `space.outgoing`.
+  private struct Run {
+    var count: Int
+    var codec: UInt8
+  }
+
+  init?(_ engine: Engine, _ context: Context, _ space: JobSpace) {
+    guard let session = engine.session, let keeper = engine.keeper, let port = engine.ports[session.level] else { return nil }
+    self.engine = engine
+    self.session = session
+    self.keeper = keeper
+    self.port = port
+    self.context = context
+    self.space = space
+  }
+
+  /// Runs that follow each other into the same segments: the last of these is not full.
+  private static let runsTogether = 16
+
+  /// Loads some. False when nothing is left that could be.
+  func loadBatch() -> Bool {
+    engine.lock.withLock { keeper.ahead.loaders += 1 }
+    let scratch = engine.lock.withLock { engine.takeScratch(level: session.level) }
+    if let scratch, let first = nextRun(nil) {
+      engine.withOwnSegment(context, engine.chunkLevel(first.codec)) {
+        load(first, scratch)
+        for _ in 1..<Self.runsTogether {
+          guard let next = nextRun(first.codec) else { return }
+          load(next, scratch)
+        }
+      }
+    }
+    return engine.lock.withLock {
+      if let scratch { engine.giveScratch(scratch) } else { engine.state.pointee.loadsAhead = false }
+      keeper.ahead.loaders -= 1
+      return engine.state.pointee.loadsAhead
+    }
+  }
+
+  /// The next frames; nil when they have another codec than the wanted one, or there are none.
+  private func nextRun(_ wanted: UInt8?) -> Run? {
+    var run = Run(count: 0, codec: wanted ?? FrameRecord.rawCodec)
+    var isOver = false
+    while !isOver {
+      engine.lock.withLock {
+        for _ in 0..<1024 where !isOver { isOver = !addFrame(&run, isFirst: run.count == 0, wanted) }
+      }
+    }
+    return run.count > 0 ? run : nil
+  }
+
+  /// Looks at one frame. With the lock. False when the run is at its end.
+  private func addFrame(_ run: inout Run, isFirst: Bool, _ wanted: UInt8?) -> Bool {
+    let state = engine.state
+    guard keeper.ahead.cursor < engine.frames.count, state.pointee.loadsAhead, !state.pointee.isClosing else {
+      state.pointee.loadsAhead = false
+      return false
+    }
+    let frame = FrameIndex(keeper.ahead.cursor)
+    let record = engine.frames.record(frame)
+    let isLast = run.count == engine.framesPerSegment
+    guard !isLast, isLoadable(record) else {
+      if !isLast { keeper.ahead.cursor += 1 }
+      return run.count == 0
+    }
+    let codec = record.pointee.codec
+    if isFirst {
+      guard wanted == nil || codec == wanted else { return false }
+      run.codec = codec
+    } else {
+      guard codec == run.codec, record.pointee.position == space.outgoing[run.count - 1].position &+ 1 else { return false }
+    }
+    keeper.ahead.cursor += 1
+    record.pointee.pins += 1
+    space.outgoing[run.count].frame = frame
+    space.outgoing[run.count].id = record.pointee.id
+    space.outgoing[run.count].position = record.pointee.position
+    run.count += 1
+    return true
+  }
+
+  /// Whether a frame is there, whole, and its level has room for its chunks.
+  private func isLoadable(_ record: UnsafeMutablePointer<FrameRecord>) -> Bool {
+    guard record.pointee.count > 0, record.pointee.live > 0, Int(record.pointee.level) == session.level,
+      record.pointee.flags == 0, record.pointee.pins < 128
+    else { return false }
+    let level = engine.levels + engine.chunkLevel(record.pointee.codec)
+    return level.pointee.segments + engine.workers.count < level.pointee.high && engine.hasRoomForPut
+  }
+
+  private func load(_ run: Run, _ scratch: SegmentIndex) {
+    defer { unpin(run) }
+    let base = engine.arena.bytes(scratch)
+    let result = port.readRun(
+      context, slot: UInt64(space.outgoing[0].position), count: run.count, .frame, ids: { space.outgoing[$0].id },
+      into: base, holder: scratch,
+      pin: { segment in engine.lock.withLock { engine.arena.head(segment).pointee.pins += 1 } })
+    guard result == STOWAGE_OK else {
+      // What is damaged is found when it is asked for, by its name.
+      guard !TierResult.isDamage(result) else { return }
+      return engine.lock.withLock {
+        keeper.ahead.failure = .unavailable(
+          tier: engine.plan.levels[session.level].name, reason: port.lastFailure(result))
+        engine.state.pointee.loadsAhead = false
+      }
+    }
+    var pages = 0
+    for index in 0..<run.count {
+      pages += restore(space.outgoing[index].frame, UnsafeRawPointer(base) + index * engine.pageSize)
+    }
+    engine.lock.withLock {
+      keeper.ahead.pages += pages
+      keeper.ahead.bytesRead += run.count * engine.pageSize
+    }
+  }
+
+  /// Brings the live chunks of a frame, whose bytes are given, to their level. How many.
+  private func restore(_ frame: FrameIndex, _ bytes: UnsafeRawPointer) -> Int {
+    let view = engine.lock.withLock { engine.view(of: Place.framed(frame, ordinal: 0, discardable: false)) }
+    let set = engine.epochs.set(view.record.transforms)
+    guard engine.checksum(bytes, engine.pageSize, id: view.record.id, epoch: set.sum) == view.record.checksum,
+      engine.undoTransforms(context, view, set, bytes).0 == STOWAGE_OK
+    else { return 0 }
+    return engine.returnChunks(context, space, frame, view, keepsCopies: true)
+  }
+
+  private func unpin(_ run: Run) {
+    engine.lock.withLock { for index in 0..<run.count { engine.unpinFrame(space.outgoing[index].frame) } }
+  }
+}
+
+extension Engine {
+  func preload() throws(StoreError) -> PreloadReport {
+    let (keeper, session) = try guardSession("loading ahead")
+    keeper.gate.lock()
+    defer { keeper.gate.unlock() }
+    guard !lock.withLock({ state.pointee.isClosing }) else { throw .closed }
+    let began = environment.now()
+    lock.withLock {
+      keeper.ahead = LoadAhead(loaders: keeper.ahead.loaders)
+      state.pointee.loadsAhead = true
+    }
+    work.notify()
+    keeper.hold()
+    if let loader = PageLoader(self, keeper.context, keeper.space) { while loader.loadBatch() {} }
+    keeper.release()
+    while true {
+      let ticket = quiet.ticket
+      let ahead = lock.withLock { keeper.ahead }
+      guard ahead.loaders > 0 else {
+        if let failure = ahead.failure { throw failure }
+        return PreloadReport(
+          pages: ahead.pages, pagesLeft: lock.withLock { levels[session.level].pages }, bytesRead: ahead.bytesRead,
+          duration_ns: environment.now() &- began)
+      }
+      quiet.wait(ticket, timeout: 1_000_000)
+    }
+  }
+}
