@@ -35,6 +35,8 @@ final class SessionFuzz: @unchecked Sendable {
   private let hasSums: Bool
   private let disk: SimulatedDisk
   private let good: SimulatedDisk
+  /// What is changed now.
+  private var part = Part.root
   private let chain: [ChainTier]
   private let plan: @convention(c) (UInt64, UInt64, UInt64) -> Void
   private let seen: @convention(c) () -> UInt64
@@ -115,6 +117,7 @@ final class SessionFuzz: @unchecked Sendable {
   // MARK: One round
 
   func round(_ part: Part) throws {
+    self.part = part
     try disk.copy(good)
     plan(0, 0, 0)
     switch part {
@@ -149,7 +152,8 @@ final class SessionFuzz: @unchecked Sendable {
       case .success:
         guard !buffer.matches(page.contents) else { continue }
         counts.pagesChanged += 1
-        guard hasSums else { continue }
+        // Who changes the root, which is in the clear, can have an older state of the session.
+        guard hasSums, part != .root, !Self.isFilled(page.contents) else { continue }
         failures.append("page \(handle) has other contents, though it has a checksum")
       case .failure: counts.pagesRefused += 1
       }
@@ -170,6 +174,9 @@ final class SessionFuzz: @unchecked Sendable {
     }
     try? store.flush(timeout: .seconds(10))
   }
+
+  /// Of one repeated word: its record names nothing that is checked, so one that is another page's as a whole is believed.
+  private static func isFilled(_ contents: Contents) -> Bool { contents.kind < Contents.firstWithSeed }
 
   // MARK: What is in the clear
 
