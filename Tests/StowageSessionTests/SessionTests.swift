@@ -102,7 +102,8 @@ import Testing
         #expect(drops.values.reduce(0, +) == discardable.count && (drops[.suspended] ?? 0) > 0, "\(drops)")
         #expect(drops[.closed] == nil)
       }
-      #expect(throws: StoreError.closed) { try store.put(PageBuffer().read, tag: 0) }
+      let unused = PageBuffer()
+      #expect(throws: StoreError.closed) { try store.put(unused.read, tag: 0) }
       store = try rig.open(.resume(force: false))
       try check(store, pages)
       for handle in discardable.keys.prefix(50) {
