@@ -76,12 +76,12 @@ final class IndexLoad: @unchecked Sendable {
     } catch {
       throw .unavailable(level: session.level, "\(error)")
     }
+    // From here on `deinit` frees it, whatever fails.
+    gate = FutexLock()
     let named = root.pages.top.slot
     guard pages.length == Int(root.pageCount) * pageBytes, frames.length == Int(root.frameCount) * frameBytes,
       places.length == Int(root.placeCount) * IndexRecords.placeBytes
     else { throw .damaged(slot: named, "its lengths contradict its counts") }
-    // From here on `deinit` frees it, whatever fails.
-    gate = FutexLock()
     hasPages = chunks(root.pageCount)
     hasFrames = chunks(root.frameCount)
     hasPlaces = chunks(root.placeCount)
