@@ -11,13 +11,18 @@ struct SessionRekeyCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "rekey", abstract: "Give a session another key file or passphrase.",
     discussion: """
-      Pages stay as they are: only the key that they are enciphered with is put under another one. Who has an old copy \
-      of the file and the old key can still open that; if the old key is known to others, begin a new session instead.
+      Pages stay as they are: only the key that they are enciphered with is put under another one, which takes no time. \
+      Who has an old copy of the file and the old key can still open that, and read what is written later.
+
+      If the old key may be known to others, say --reencrypt: every page is written anew under a key of its own, in a \
+      file beside this one that takes its place when all of it has been read back; the old one is overwritten. There \
+      must be room for both.
 
       If it ends before its time, the session has the old key or the new one, and is whole.
       """)
 
   @Argument(help: ArgumentHelp("The file that the session is in.", valueName: "file")) var file: String
+  @Flag(help: "Write every page anew, under a key that nothing of the old file opens.") var reencrypt = false
   @OptionGroup(title: "The new key") var keys: KeyOptions
   @OptionGroup(title: "The key until now") var oldKeys: OldKeyOptions
   @OptionGroup(title: "Chain") var chain: SessionChainOptions
@@ -42,7 +47,7 @@ struct SessionRekeyCommand: ParsableCommand {
   }
 
   private func rekey() throws {
-    var opening = try SessionOpening(file, for: .existing, chain)
+    var opening = try SessionOpening(file, for: reencrypt ? .readOnly : .existing, chain)
     guard !opening.description.isUsed else {
       throw TrialError.input(
         "\(DisplayText.plain(file)): the session was to be resumed once, and was; there is nothing to keep")
@@ -53,19 +58,27 @@ struct SessionRekeyCommand: ParsableCommand {
     }
     let old = try oldKeys.read()
     guard let new = try keys.read(isNew: true, prompt: "New passphrase") else { return }
-    try old?.apply(to: &opening.resolved.chain)
-    opening.resolved.configuration.session = opening.session(.resume(force: true))
     do {
-      try rekey(opening, takers, new)
+      if reencrypt {
+        let count = try SessionReencryption(opening, chain).run(old: old, new: new)
+        print("\(DisplayText.plain(file)) opens with \(Self.words(new)) from now on; \(grouped(count)) pages were written anew")
+      } else {
+        try old?.apply(to: &opening.resolved.chain)
+        opening.resolved.configuration.session = opening.session(.resume(force: true))
+        try rekey(opening, takers, new)
+        let pages = grouped(opening.description.pages)
+        print("\(DisplayText.plain(file)) opens with \(Self.words(new)) from now on; \(pages) pages stay as they are")
+      }
     } catch let error as StoreError {
       throw SessionOpening.explained(error, key: old, opening.resolved.chain, keyOptions: "--old-")
     }
-    let how = switch new {
+  }
+
+  private static func words(_ key: SessionKey) -> String {
+    switch key {
     case .file(let name): "the key file \(DisplayText.plain(name))"
     case .passphrase: "the new passphrase"
     }
-    let pages = grouped(opening.description.pages)
-    print("\(DisplayText.plain(file)) opens with \(how) from now on; \(pages) pages stay as they are")
   }
 
   private func rekey(_ opening: SessionOpening, _ takers: [String], _ new: SessionKey) throws {

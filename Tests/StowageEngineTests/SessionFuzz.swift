@@ -35,6 +35,8 @@ final class SessionFuzz: @unchecked Sendable {
   private let hasSums: Bool
   private let disk: SimulatedDisk
   private let good: SimulatedDisk
+  /// What is changed now.
+  private var part = Part.root
   private let chain: [ChainTier]
   private let plan: @convention(c) (UInt64, UInt64, UInt64) -> Void
   private let seen: @convention(c) () -> UInt64
@@ -115,6 +117,7 @@ final class SessionFuzz: @unchecked Sendable {
   // MARK: One round
 
   func round(_ part: Part) throws {
+    self.part = part
     try disk.copy(good)
     plan(0, 0, 0)
     switch part {

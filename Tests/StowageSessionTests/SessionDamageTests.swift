@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 import Foundation
 import Glibc
-import StowageEngine
+import StowageBasics
+@testable import StowageEngine
 import StowageTestSupport
 import Testing
 
@@ -14,6 +15,13 @@ import Testing
     configuration.workers = 1
     configuration.session = SessionConfiguration(name: "damage", start: start)
     return configuration
+  }
+
+  /// Printed, so that a failure can be repeated: STOWAGE_TEST_SEED.
+  private func seeded(_ name: String = #function) -> SeededRandom {
+    let seed = ProcessInfo.processInfo.environment["STOWAGE_TEST_SEED"].flatMap { UInt64($0) } ?? .random(in: 0..<1_000_000_000)
+    print("damage, \(name): STOWAGE_TEST_SEED=\(seed)")
+    return SeededRandom(seed: seed)
   }
 
   private static let tiers = Result {
@@ -53,7 +61,7 @@ import Testing
     let pages = try made(disk)
     let chain = try Self.tiers.get() + [disk.tier()]
     var (refused, partial, whole) = (0, 0, 0)
-    var random = SystemRandomNumberGenerator()
+    var random = seeded()
     for slot in 0..<Self.slots {
       let at = Int.random(in: 0..<4096, using: &random)
       try disk.slot(slot)[at] ^= 0x10
@@ -96,7 +104,7 @@ import Testing
     let pages = try made(disk)
     let chain = try Self.tiers.get() + [disk.tier()]
     let good = try disk.root()
-    var random = SystemRandomNumberGenerator()
+    var random = seeded()
     for round in 0..<3000 {
       var root = good
       switch round % 4 {
@@ -117,12 +125,48 @@ import Testing
       }
       // Or refused, with a reason.
       guard case .success(let store) = opened else { continue }
-      for handle in pages.keys.prefix(8) { _ = try? store.peek(handle, into: page) }
+      for (handle, version) in pages.prefix(8) {
+        guard (try? store.peek(handle, into: page)) != nil else { continue }
+        ChurnJournal.fill(wanted, version: version)
+        #expect(memcmp(page.baseAddress!, wanted.baseAddress!, 4096) == 0, "wrong bytes in \(handle), round \(round)")
+      }
       store.close()
     }
     try disk.setRoot(good)
     let store = try Store(configuration: configuration(.resume(force: false)), chain: chain)
     #expect(store.sessionSummary?.sequence == 2)
     store.close()
+  }
+
+  @Test("a root that leaves out a delta, or names another tail, is refused, though all that it names is whole")
+  func parts() throws {
+    let disk = try SimulatedDisk(13, slots: Self.slots, seed: 7)
+    _ = try made(disk)
+    let chain = try Self.tiers.get() + [disk.tier()]
+    let good = try SessionRoot(decoding: try disk.root())
+    #expect(!good.deltas.isEmpty)
+    var roots: [(String, SessionRoot)] = []
+    func add(_ what: String, _ change: (inout SessionRoot) -> Void) {
+      var root = good
+      change(&root)
+      roots.append((what, root))
+    }
+    add("without the last delta") { $0.deltas.removeLast() }
+    add("a delta twice") { $0.deltas.append($0.deltas[0]) }
+    add("another stream as the tail") { $0.tail = $0.deltas[0] }
+    add("another checkpoint") { $0.sequence += 1 }
+    add("another session") { $0.identity.0 ^= 1 }
+    add("limits that were given out") { $0.generationLimit -= 1 }
+    for (what, root) in roots {
+      try disk.setRoot(root.encoded())
+      let opened = Result { () throws(StoreError) -> Store in
+        try Store(configuration: configuration(.inspect), chain: chain)
+      }
+      guard case .failure(.session(.damaged, let reason)) = opened else {
+        Issue.record("\(what): \(opened)")
+        continue
+      }
+      #expect(reason.contains("slot \(root.tail.top.slot) "), "\(what): \(reason)")
+    }
   }
 }

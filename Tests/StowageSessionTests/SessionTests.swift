@@ -24,7 +24,8 @@ import Testing
       keyFile = key.path
     }
 
-    var file: String { folder.file("swap").path }
+    var fileName = "swap"
+    var file: String { folder.file(fileName).path }
 
     func chain() throws -> [ChainTier] {
       var lz4 = ChainTier(try TierLibrary.shipped("lz4"))
@@ -102,7 +103,8 @@ import Testing
         #expect(drops.values.reduce(0, +) == discardable.count && (drops[.suspended] ?? 0) > 0, "\(drops)")
         #expect(drops[.closed] == nil)
       }
-      #expect(throws: StoreError.closed) { try store.put(PageBuffer().read, tag: 0) }
+      let unused = PageBuffer()
+      #expect(throws: StoreError.closed) { try store.put(unused.read, tag: 0) }
       store = try rig.open(.resume(force: false))
       try check(store, pages)
       for handle in discardable.keys.prefix(50) {
@@ -274,6 +276,62 @@ import Testing
     let last = try rig.open(.resume(force: false))
     try check(last, pages)
     last.close()
+  }
+
+  @Test("pages are taken over to another session under the same handles; no handle is given twice")
+  func adoption() throws {
+    var rig = try Rig()
+    let store = try rig.open(.create(replacing: false))
+    var pages = try put(store, 1..<3000)
+    let words = try (0..<40).map { number in
+      let page = PageBuffer()
+      page.bytes.initializeMemory(as: UInt8.self, repeating: UInt8(number))
+      return try store.put(UnsafeRawBufferPointer(page.bytes), tag: 1_000_000 + UInt64(number))
+    }
+    // Some go, and the run ends without their being known: handles given then are known to nobody.
+    let gone = Array(pages.keys.prefix(500))
+    let page = PageBuffer()
+    for handle in gone {
+      try store.take(handle, into: page.bytes)
+      pages[handle] = nil
+    }
+    try store.suspend()
+    let source = try rig.open(.inspect)
+    var target = rig
+    target.size *= 2
+    let folder = try TemporaryFolder()
+    let other = folder.file("key")
+    try Data((0..<32).map { UInt8($0) }).write(to: other)
+    chmod(other.path, 0o600)
+    target.keyFile = other.path
+    target.fileName = "other"
+    let copy = try target.open(.create(replacing: false))
+    let adopted = try copy.adoptPages(of: source)
+    #expect(Set(adopted.map(\.handle)) == Set(pages.keys).union(words))
+    #expect(throws: StoreError.self) { try copy.adoptPages(of: source) }
+    for summary in adopted {
+      #expect(try copy.peek(summary.handle, into: page.bytes) == summary.tag)
+      #expect(page.bytes.allSatisfy { $0 == 0 })
+      try source.peek(summary.handle, into: page.bytes)
+      try copy.replace(summary.handle, with: UnsafeRawBufferPointer(page.bytes))
+    }
+    source.close()
+    try copy.suspend()
+    let resumed = try target.open(.resume(force: false))
+    for (number, handle) in words.enumerated() {
+      #expect(try resumed.peek(handle, into: page.bytes) == 1_000_000 + UInt64(number))
+      #expect(page.bytes.allSatisfy { $0 == UInt8(number) })
+    }
+    for handle in words { try resumed.discard(handle) }
+    try check(resumed, pages)
+    for handle in gone + words {
+      #expect(throws: StoreError.staleHandle(handle)) { try resumed.peek(handle, into: page.bytes) }
+    }
+    let fresh = Set(try put(resumed, 50_000..<51_000).keys)
+    #expect(fresh.count == 1000 && fresh.isDisjoint(with: pages.keys) && fresh.isDisjoint(with: gone))
+    resumed.close()
+    rig.keyFile = other.path
+    #expect(fault { _ = try rig.open(.resume(force: false)) } == .tier)
   }
 
   @Test("tiers may be configured otherwise when the session is resumed")

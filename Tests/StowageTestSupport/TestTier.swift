@@ -154,8 +154,18 @@ public enum TierLibrary {
 
   static func table(_ library: UnsafeMutableRawPointer, file: URL) throws -> TierTable {
     typealias Entry = @convention(c) (UnsafePointer<stowage_host>) -> UnsafePointer<stowage_tier>?
-    let entry = unsafeBitCast(try symbol(STOWAGE_TIER_ENTRY_NAME, library), to: Entry.self)
-    guard let descriptor = entry(HostTable.shared) else { throw TestFailure("\(file.path) gave no descriptor") }
+    // As a host does: asked once, whoever else uses the tier meanwhile.
+    let address = try descriptors.withLock { known in
+      if let address = known[file.path] { return address }
+      let entry = unsafeBitCast(try symbol(STOWAGE_TIER_ENTRY_NAME, library), to: Entry.self)
+      guard let descriptor = entry(HostTable.shared) else { throw TestFailure("\(file.path) gave no descriptor") }
+      known[file.path] = UInt(bitPattern: descriptor)
+      return UInt(bitPattern: descriptor)
+    }
+    guard let descriptor = UnsafePointer<stowage_tier>(bitPattern: address) else { throw TestFailure("no descriptor") }
     return try TierTable(descriptor: descriptor, file: file.path)
   }
+
+  /// By path: where the descriptor is.
+  private static let descriptors = Locked<[String: UInt]>([:])
 }

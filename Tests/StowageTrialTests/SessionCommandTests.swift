@@ -173,6 +173,68 @@ import Testing
     #expect(try shop.resume("s").status == 0)
   }
 
+  @Test("every page anew: the old key opens nothing any more, and nothing is left of the old file", .timeLimit(.minutes(3)))
+  func reencrypt() throws {
+    let shop = try SessionWorkshop(pages: 2_000)
+    try shop.keyFile("first")
+    try shop.keyFile("second")
+    #expect(try shop.suspend("s", ["--key-file", "first"]).status == 0)
+    let before = try Data(contentsOf: shop.folder.file("s"))
+    let wrong = try shop.session("rekey", "s", ["--reencrypt", "--key-file", "second", "--old-key-file", "second"])
+    #expect(wrong.status == 1 && wrong.errors.contains("is not the one"), "\(wrong.errors)")
+    #expect(try Data(contentsOf: shop.folder.file("s")) == before)
+    // What is in the way stays.
+    try shop.folder.write("precious", to: "s.reencrypted")
+    let blocked = try shop.session("rekey", "s", ["--reencrypt", "--key-file", "second"])
+    #expect(blocked.status == 1 && blocked.errors.contains("s.reencrypted is in the way"), "\(blocked.errors)")
+    #expect(try String(contentsOfFile: shop.path("s.reencrypted"), encoding: .utf8) == "precious")
+    try FileManager.default.removeItem(at: shop.folder.file("s.reencrypted"))
+
+    let changed = try shop.session("rekey", "s", ["--reencrypt", "--key-file", "second"])
+    #expect(changed.status == 0 && changed.output.contains(" pages were written anew"), "\(changed.output) \(changed.errors)")
+    for left in ["s.reencrypted", "s.replaced"] { #expect(!FileManager.default.fileExists(atPath: shop.path(left))) }
+    let old = try shop.resume("s", ["--key-file", "first"])
+    #expect(old.status == 1 && old.errors.contains("is not the one"), "\(old.errors)")
+    #expect(try shop.session("verify", "s").status == 0)
+    // No slot is as it was: neither of an old page, nor of an old key.
+    let after = try Data(contentsOf: shop.folder.file("s"))
+    func slots(_ file: Data) -> Set<Data> {
+      Set(stride(from: 65_536, to: file.count - 4095, by: 4096).map { file[$0..<$0 + 4096] }.filter { $0.contains { $0 != 0 } })
+    }
+    #expect(slots(before).count > 100 && slots(before).isDisjoint(with: slots(after)))
+    let resumed = try shop.resume("s")
+    #expect(resumed.status == 0, "\(resumed.output) \(resumed.errors)")
+  }
+
+  @Test("killed while every page is written anew, the session has one key or the other, and is whole", .timeLimit(.minutes(5)))
+  func reencryptKilled() throws {
+    let shop = try SessionWorkshop(pages: 2_000)
+    try shop.keyFile("first")
+    try shop.keyFile("second")
+    #expect(try shop.suspend("s", ["--key-file", "first"]).status == 0)
+    var (killed, keys) = (0, ["first", "second"])
+    for round in 0..<24 {
+      // From the first moments to a little longer than it takes.
+      let seconds = 0.02 + Double(round) * 0.03
+      let run = try Command.run(
+        "/usr/bin/timeout", ["-s", "KILL", "\(seconds)", Command.stowage, "session", "rekey", "s", "--reencrypt", "--key-file", keys[1]] + SessionWorkshop.search,
+        environment: ["STOWAGE_PLUGIN_PATH": nil, "HOME": "/nonexistent"], in: shop.folder.url)
+      if run.status != 0 { killed += 1 }
+      let verified = try shop.session("verify", "s")
+      #expect(verified.status == 0, "round \(round): \(verified.output) \(verified.errors)")
+      let description = try parsedJSON(try shop.session("info", "s", ["--json"]).output)
+      if "\(description)".contains("/" + keys[1]) { keys.swapAt(0, 1) }
+      if FileManager.default.fileExists(atPath: shop.path("s.replaced")) {
+        let refused = try shop.session("rekey", "s", ["--reencrypt", "--key-file", keys[1]])
+        #expect(refused.status == 1 && refused.errors.contains("stowage session erase"), "\(refused.errors)")
+        #expect(try shop.session("erase", "s.replaced", ["--force"]).status == 0)
+      }
+    }
+    print("reencrypt: \(killed) of 24 killed")
+    #expect(killed > 5)
+    #expect(try shop.resume("s").status == 0)
+  }
+
   @Test("a passphrase is asked for on the terminal, twice when it is new, and never shown", .timeLimit(.minutes(3)))
   func terminal() throws {
     let shop = try SessionWorkshop(pages: 500)

@@ -165,6 +165,15 @@ public final class Store: Sendable {
     try engine.rekey(tier: name, options: options)
   }
 
+  /// Makes this store, whose session was just begun, one with the pages of another session: under the same handles, with the
+  /// same tags, each of zeros until it is replaced; whatever handles the other one gave besides are stale here too. For
+  /// taking a session over to another file, other keys or another chain. Nothing else may use this store meanwhile.
+  /// - Parameter other: resumed, or looked at, and not changed from then on.
+  /// - Returns: the pages.
+  /// - Throws: `configuration` when either store is not such a one; `full` when the tables do not fit the memory limit;
+  ///   what reading the other one's index fails with. Then this store is to be closed.
+  public func adoptPages(of other: Store) throws(StoreError) -> [PageSummary] { try engine.adopt(other.engine) }
+
   /// Tells every page that there is, with its tag: what an owner rebuilds its map from after a resume. Pages that come or
   /// go meanwhile may or may not be among them.
   /// - Parameter body: called on this thread, with no lock held.

@@ -154,38 +154,46 @@ final class BackingPort: @unchecked Sendable {
     return (result.code, false)
   }
 
-  /// Writes the frames in `space.outgoing[..<count]` from their addresses to their positions, neighbours together. A
-  /// frame whose write was set aside is marked `failed`: its slot stays taken until the call ends.
-  func write(
-    _ context: Context, _ space: JobSpace, _ count: Int, holder: SegmentIndex, pin: (SegmentIndex) -> Void,
-    epochs: (UInt8) -> UInt32
-  ) -> Int32 {
-    var first = 0
-    var outcome = STOWAGE_OK
-    while first < count, outcome == STOWAGE_OK {
-      var started: UnsafeMutablePointer<IORequest>? = nil
-      var last: UnsafeMutablePointer<IORequest>? = nil
-      var runs = 0
-      while first < count, runs < 16, outcome == STOWAGE_OK {
-        let length = runLength(space, first, count)
-        guard let request = acquire(keep: runs == 0 ? Self.keptForLoads : Self.keptForLoads + 4, waits: runs == 0)
-        else {
-          if runs == 0 { outcome = timedOut("no request is free: earlier calls hang") }
-          break
-        }
-        prepareWrite(request, space, first, length, holder, epochs)
-        pin(holder)
-        start(context, request)
-        request.pointee.next = nil
-        if let last { last.pointee.next = request } else { started = request }
-        last = request
-        runs += 1
-        first += length
-      }
-      let ended = waitAll(started, space, count)
-      if outcome == STOWAGE_OK { outcome = ended }
+  /// Begins to write frames from their addresses to their positions, neighbours together: as many as requests are free for
+  /// now. `endWrite` has to follow.
+  func beginWrite(_ write: inout FrameWrite, _ context: Context, pin: () -> Void, epochs: (UInt8) -> UInt32) {
+    beginSome(&write, context, waits: false, pin: pin, epochs: epochs)
+  }
+
+  /// Waits for all, and begins what is left. A frame whose write was set aside is marked `failed`: its slot stays taken
+  /// until the call ends.
+  func endWrite(_ write: inout FrameWrite, _ context: Context, pin: () -> Void, epochs: (UInt8) -> UInt32) -> Int32 {
+    while true {
+      let ended = waitAll(write.started, write.space, write.count)
+      write.started = nil
+      if write.outcome == STOWAGE_OK { write.outcome = ended }
+      guard write.first < write.count, write.outcome == STOWAGE_OK else { return write.outcome }
+      beginSome(&write, context, waits: true, pin: pin, epochs: epochs)
     }
-    return outcome
+  }
+
+  private func beginSome(
+    _ write: inout FrameWrite, _ context: Context, waits: Bool, pin: () -> Void, epochs: (UInt8) -> UInt32
+  ) {
+    var last: RequestPointer? = nil
+    var runs = 0
+    while write.first < write.count, runs < 16 {
+      let length = runLength(write.space, write.first, write.count)
+      guard let request = acquire(
+        keep: runs == 0 ? Self.keptForLoads : Self.keptForLoads + 4, waits: waits && runs == 0)
+      else {
+        if waits, runs == 0 { write.outcome = timedOut("no request is free: earlier calls hang") }
+        return
+      }
+      prepareWrite(request, write.space, write.first, length, write.holder, epochs)
+      pin()
+      start(context, request)
+      request.pointee.next = nil
+      if let last { last.pointee.next = request } else { write.started = request }
+      last = request
+      runs += 1
+      write.first += length
+    }
   }
 
   private func runLength(_ space: JobSpace, _ first: Int, _ count: Int) -> Int {

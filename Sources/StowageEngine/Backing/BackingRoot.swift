@@ -80,7 +80,17 @@ extension BackingPort {
     _ context: Context, slot: UInt64, count: Int, _ kind: ObjectKind, ids: (Int) -> UInt64, into buffer: UnsafeMutableRawPointer,
     holder: SegmentIndex, pin: (SegmentIndex) -> Void
   ) -> Int32 {
-    guard let request = acquire(keep: 0) else { return timedOut("no request is free: earlier calls hang") }
+    guard let request = beginRead(context, slot: slot, count: count, kind, ids: ids, into: buffer, holder: holder, pin: pin)
+    else { return timedOut("no request is free: earlier calls hang") }
+    return endRead(request)
+  }
+
+  /// As `readRun`, but `endRead` waits; nil when no request is free.
+  func beginRead(
+    _ context: Context, slot: UInt64, count: Int, _ kind: ObjectKind, ids: (Int) -> UInt64, into buffer: UnsafeMutableRawPointer,
+    holder: SegmentIndex, pin: (SegmentIndex) -> Void
+  ) -> RequestPointer? {
+    guard let request = acquire(keep: 0) else { return nil }
     request.pointee.frame = .max
     request.pointee.holder = holder
     request.pointee.slotsKept = false
@@ -88,6 +98,10 @@ extension BackingPort {
     pin(holder)
     set(request, STOWAGE_OPERATION_READ, slot: slot, count: count, buffer: buffer)
     start(context, request)
+    return request
+  }
+
+  func endRead(_ request: RequestPointer) -> Int32 {
     let result = wait(request)
     guard result.isDone else { return result.code }
     endPinned(request)

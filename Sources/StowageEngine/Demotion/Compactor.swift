@@ -61,6 +61,11 @@ extension Engine {
 
   /// A new open segment of `level` at its place in the order.
   private func reopenAt(_ context: Context, _ level: Int, _ item: UnsafeMutablePointer<Item>, sequence: UInt64) -> Bool {
+    reopenAt(context, level, sequence: sequence, idBase: codec.base(for: item.pointee.id), codec: item.pointee.codec)
+  }
+
+  /// The same; of frames, whose segments have neither.
+  func reopenAt(_ context: Context, _ level: Int, sequence: UInt64, idBase: UInt64 = 0, codec: UInt8 = 0) -> Bool {
     lock.lock()
     defer { lock.unlock() }
     sealUnpublished(level, of: context)
@@ -70,8 +75,8 @@ extension Engine {
     while next != noSegment, arena.head(next).pointee.sequence <= sequence { next = arena.head(next).pointee.next }
     link(segment, to: level, before: next)
     arena.head(segment).pointee.sequence = sequence
-    arena.head(segment).pointee.idBase = codec.base(for: item.pointee.id)
-    arena.head(segment).pointee.codec = item.pointee.codec
+    arena.head(segment).pointee.idBase = idBase
+    arena.head(segment).pointee.codec = codec
     context.pointee.open[level] = segment
     context.pointee.cursor[level] = 0
     return true

@@ -43,6 +43,15 @@ extension Engine {
   func findWork(for context: Context?) -> Work? {
     state.pointee.finder = context
     defer { state.pointee.finder = nil }
+    if let work = workForRoom() { return work }
+    guard state.pointee.putWaiters > 0 else { return nil }
+    // Segments that nobody appends to just now may be what is in the way.
+    if sealAllIdle(), let work = workForRoom() { return work }
+    // Not again before the put that waits has woken up and used the room.
+    return hasRoomForOnePut ? nil : discardWork()
+  }
+
+  private func workForRoom() -> Work? {
     let now = environment.now()
     let burst = now < state.pointee.burstUntil
     // In rapid growth the store comes first: its oldest go past the levels that are still busy.
@@ -58,8 +67,7 @@ extension Engine {
     if state.pointee.loadsAhead { return Work(kind: .loadAhead, level: 0) }
     if let work = compaction() { return work }
     if let work = frameCompaction(now, onlyWhenFull: true) { return work }
-    // Not again before the put that waits has woken up and used the room.
-    return state.pointee.putWaiters > 0 && !hasRoomForOnePut ? discardWork() : nil
+    return state.pointee.putWaiters > 0 ? frameHoles() : nil
   }
 
   private func levelWork(_ index: Int, _ burst: Bool, _ now: UInt64) -> Work? {
@@ -134,6 +142,18 @@ extension Engine {
     return noSegment
   }
 
+  /// False when there were none.
+  private func sealAllIdle() -> Bool {
+    var hasSome = false
+    for index in 0..<levelCount where holdsSegments(index) {
+      // An empty one is gone at once.
+      let before = (levels[index].sealed, levels[index].segments)
+      sealIdle(index)
+      if before != (levels[index].sealed, levels[index].segments) { hasSome = true }
+    }
+    return hasSome
+  }
+
   /// Seals open segments that nobody is appending to now.
   func sealIdle(_ index: Int) {
     if index == 0, state.pointee.storeSegment != noSegment,
@@ -183,6 +203,21 @@ extension Engine {
     return nil
   }
 
+  /// A level of frames in RAM that can take no more, with a segment's worth of holes or more: room that those above wait
+  /// for in vain otherwise, as a segment goes only with its last frame.
+  private func frameHoles() -> Work? {
+    for index in 0..<levelCount where plan.levels[index].role == .frame && holdsSegments(index) {
+      let level = levels[index]
+      guard level.segments >= level.high, level.segments * segmentSize - level.liveBytes >= segmentSize else { continue }
+      var first = levels[index].head
+      while first != noSegment {
+        if let found = run(from: first, least: 1) { return found }
+        first = arena.head(first).pointee.next
+      }
+    }
+    return nil
+  }
+
   /// Neighbouring sealed segments whose live chunks fit into at least `least` fewer.
   private func sparseRun(_ index: Int, least: Int) -> Work? {
     guard plan.levels[index].role != .frame, levels[index].sealed >= 2 else { return nil }
@@ -209,11 +244,12 @@ extension Engine {
       // Chunks with ids far apart do not share a segment.
       let (base, firstBase) = (head.pointee.idBase, arena.head(first).pointee.idBase)
       guard max(base, firstBase) - min(base, firstBase) < codec.idWindow / 4 else { return nil }
-      need += Int(head.pointee.live) + Int(head.pointee.count) * (ChunkHeader.byteCount + unit)
+      let isFrames = plan.levels[Int(head.pointee.level)].role == .frame
+      need += Int(head.pointee.live) + (isFrames ? 0 : Int(head.pointee.count) * (ChunkHeader.byteCount + unit))
       count += 1
       // A chunk that does not fit the rest of a segment leaves a gap of up to its length. Less would let a run
       // be compacted again and again without becoming shorter.
-      let gap = aligned(ChunkHeader.byteCount + pageSize)
+      let gap = isFrames ? 0 : aligned(ChunkHeader.byteCount + pageSize)
       if need <= (count - least) * (segmentSize - gap) {
         return Work(
           kind: .compactSegments, level: Int(head.pointee.level), route: Route(target: count),

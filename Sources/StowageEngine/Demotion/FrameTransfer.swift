@@ -1,6 +1,39 @@
 // SPDX-License-Identifier: Apache-2.0
 import CStowageTier
 
+/// Frames on their way to a backing, with the segments that hold their bytes. Who began it ends it.
+struct FrameWrite {
+  enum Beginning {
+    case begun
+    /// A tier failed, or there are no slots.
+    case failed
+    /// Nothing was done: there is no memory for what transforms give.
+    case noMemory
+  }
+
+  /// The frames are the first `count` of its `outgoing`, which are theirs until the end.
+  let space: JobSpace
+  let count: Int
+  let level: Int
+  fileprivate(set) var scratches = (noSegment, noSegment)
+  /// What the requests keep pinned.
+  fileprivate(set) var holder = noSegment
+  fileprivate var began: UInt64 = 0
+  /// Of the port: requests under way, how many frames are in them or done, and what went wrong first.
+  var started: RequestPointer?
+  var first = 0
+  var outcome = STOWAGE_OK
+
+  /// Whether all of it was begun. Until then `end` may have to wait for requests of others: who holds any must not.
+  var isUnderWay: Bool { first == count || holder == noSegment }
+
+  init(space: JobSpace, count: Int, level: Int) {
+    self.space = space
+    self.count = count
+    self.level = level
+  }
+}
+
 /// Sending frames along a route: through its transforms, to a segment of a frame level or to slots of a backing.
 extension Engine {
   /// How many frames can be sent at once along a route; opens a segment at its target if need be. 0 when there is
@@ -24,16 +57,19 @@ extension Engine {
   func transfer(
     _ context: Context, _ space: JobSpace, _ count: Int, _ route: Route, scratchPinned source: SegmentIndex
   ) -> Bool {
-    var scratches: (SegmentIndex?, SegmentIndex?) = (nil, nil)
-    defer {
-      if scratches.0 != nil || scratches.1 != nil {
-        lock.lock()
-        if let scratch = scratches.0 { giveScratch(scratch) }
-        if let scratch = scratches.1 { giveScratch(scratch) }
-        lock.unlock()
-      }
-    }
-    guard markTransforms(space, count, route) else { return false }
+    var write = FrameWrite(space: space, count: count, level: route.target)
+    guard begin(&write, context, route, scratchPinned: source) == .begun else { return false }
+    return end(&write, context)
+  }
+
+  /// Encodes frames and begins to write them; `end` has to follow, after whatever else there is to do. What is to be in RAM
+  /// is there at once.
+  func begin(
+    _ write: inout FrameWrite, _ context: Context, _ route: Route, scratchPinned source: SegmentIndex
+  ) -> FrameWrite.Beginning {
+    let (space, count) = (write.space, write.count)
+    guard takeScratches(&write, route) else { return .noMemory }
+    guard markTransforms(space, count, route) else { return failed(&write) }
     var holder = source
     var useFirst = true
     for index in 0..<levelCount where route.transforms & plan.levels[index].transformBit != 0 {
@@ -41,21 +77,58 @@ extension Engine {
       if index == route.target {
         output = arena.bytes(context.pointee.open[index]) + context.pointee.cursor[index]
       } else {
-        let scratch = useFirst ? scratches.0 : scratches.1
-        guard let scratch = scratch ?? lock.withLock({ takeScratch(level: index) }) else { return false }
-        if useFirst { scratches.0 = scratch } else { scratches.1 = scratch }
+        holder = useFirst ? write.scratches.0 : write.scratches.1
         useFirst.toggle()
-        holder = scratch
-        output = arena.bytes(scratch)
+        output = arena.bytes(holder)
       }
-      guard encodeFrames(context, space, count, level: index, output) else { return false }
+      guard encodeFrames(context, space, count, level: index, output) else { return failed(&write) }
     }
     sumFrames(space, count, isUnchanged: route.transforms == 0)
-    if plan.levels[route.target].role == .backing {
-      return writeFrames(context, space, count, route.target, holder)
+    guard plan.levels[route.target].role == .backing else {
+      placeInRam(context, space, count, route.target)
+      return .begun
     }
-    placeInRam(context, space, count, route.target)
-    return true
+    return beginWriting(&write, context, holder) ? .begun : failed(&write)
+  }
+
+  private func failed(_ write: inout FrameWrite) -> FrameWrite.Beginning {
+    giveScratches(&write)
+    return .failed
+  }
+
+  /// Waits until frames are where they were sent, as `transfer` says.
+  func end(_ write: inout FrameWrite, _ context: Context) -> Bool {
+    defer { giveScratches(&write) }
+    return ports[write.level] == nil || endWriting(&write, context)
+  }
+
+  /// One for what the last transform gives, and one more when there are several.
+  private func takeScratches(_ write: inout FrameWrite, _ route: Route) -> Bool {
+    var count = 0
+    for index in 0..<levelCount
+    where route.transforms & plan.levels[index].transformBit != 0 && index != route.target { count += 1 }
+    guard count > 0 else { return true }
+    return lock.withLock {
+      guard let first = takeScratch(level: route.target) else { return false }
+      write.scratches.0 = first
+      guard count > 1 else { return true }
+      guard let second = takeScratch(level: route.target) else {
+        giveScratch(first)
+        write.scratches.0 = noSegment
+        return false
+      }
+      write.scratches.1 = second
+      return true
+    }
+  }
+
+  private func giveScratches(_ write: inout FrameWrite) {
+    guard write.scratches.0 != noSegment else { return }
+    lock.lock()
+    giveScratch(write.scratches.0)
+    if write.scratches.1 != noSegment { giveScratch(write.scratches.1) }
+    lock.unlock()
+    write.scratches = (noSegment, noSegment)
   }
 
   private func encodeFrames(
@@ -131,10 +204,9 @@ extension Engine {
     if plan.levels[level].role == .frame { noteCursor(context, level) }
   }
 
-  private func writeFrames(
-    _ context: Context, _ space: JobSpace, _ count: Int, _ level: Int, _ holder: SegmentIndex
-  ) -> Bool {
-    guard let port = ports[level] else { return false }
+  private func beginWriting(_ write: inout FrameWrite, _ context: Context, _ holder: SegmentIndex) -> Bool {
+    guard let port = ports[write.level] else { return false }
+    let (space, count) = (write.space, write.count)
     let got = lock.withLock { port.slots.allocate(count) { space.outgoing[$0].position = UInt32($1) } }
     guard got == count else {
       lock.withLock {
@@ -143,11 +215,18 @@ extension Engine {
       }
       return false
     }
-    let began = environment.now()
-    let result = port.write(
-      context, space, count, holder: holder,
-      pin: { segment in lock.withLock { arena.head(segment).pointee.pins += 1 } }, epochs: { epochs.set($0).sum })
-    let elapsed = environment.now() &- began
+    write.holder = holder
+    write.began = environment.now()
+    port.beginWrite(&write, context, pin: { lock.withLock { arena.head(holder).pointee.pins += 1 } }, epochs: { epochs.set($0).sum })
+    return true
+  }
+
+  private func endWriting(_ write: inout FrameWrite, _ context: Context) -> Bool {
+    guard let port = ports[write.level] else { return false }
+    let (space, count, level, holder) = (write.space, write.count, write.level, write.holder)
+    let result = port.endWrite(
+      &write, context, pin: { lock.withLock { arena.head(holder).pointee.pins += 1 } }, epochs: { epochs.set($0).sum })
+    let elapsed = environment.now() &- write.began
     // A tier that refuses may have grown smaller.
     let total = result == STOWAGE_OK ? nil : try? port.readCapacity()
     lock.lock()

@@ -75,8 +75,9 @@ struct JobSpace: @unchecked Sendable {
   let items: UnsafeMutablePointer<Item>
   let sorted: UnsafeMutablePointer<UInt32>
   let bins: UnsafeMutablePointer<Bin>
-  let outgoing: UnsafeMutablePointer<Outgoing>
-  let sidecars: UnsafeMutablePointer<UInt8>
+  private(set) var outgoing: UnsafeMutablePointer<Outgoing>
+  private(set) var sidecars: UnsafeMutablePointer<UInt8>
+  private var others: (outgoing: UnsafeMutablePointer<Outgoing>, sidecars: UnsafeMutablePointer<UInt8>)
   let segments: UnsafeMutablePointer<SegmentIndex>
   let framesMax: Int
   let sidecarLength: Int
@@ -88,7 +89,8 @@ struct JobSpace: @unchecked Sendable {
     let sizes = [
       Self.itemsMax * MemoryLayout<Item>.stride, Self.itemsMax * 4,
       Self.itemsMax * MemoryLayout<Bin>.stride, framesMax * MemoryLayout<Outgoing>.stride,
-      framesMax * max(8, sidecarLength), Self.segmentsMax * 4,
+      framesMax * max(8, sidecarLength), Self.segmentsMax * 4, framesMax * MemoryLayout<Outgoing>.stride,
+      framesMax * max(8, sidecarLength),
     ].map { ($0 + 63) & ~63 }
     region = try Region(byteCount: sizes.reduce(0, +))
     var at = region.base
@@ -102,6 +104,19 @@ struct JobSpace: @unchecked Sendable {
     outgoing = next(3).bindMemory(to: Outgoing.self, capacity: framesMax)
     sidecars = next(4).bindMemory(to: UInt8.self, capacity: framesMax * max(8, sidecarLength))
     segments = next(5).bindMemory(to: SegmentIndex.self, capacity: Self.segmentsMax)
+    others = (
+      next(6).bindMemory(to: Outgoing.self, capacity: framesMax),
+      next(7).bindMemory(to: UInt8.self, capacity: framesMax * max(8, sidecarLength))
+    )
+  }
+
+  /// The same space with its second tables of frames on their way in the place of the first: while some frames are on
+  /// their way to slots, the next ones are got ready.
+  var flipped: JobSpace {
+    var space = self
+    (space.outgoing, space.sidecars) = others
+    space.others = (outgoing, sidecars)
+    return space
   }
 
   var byteCount: Int { region.byteCount }

@@ -51,6 +51,11 @@ extension Engine {
   /// Whether the tables may grow by so much; checked before a put makes them.
   func hasRoomForTables(_ growth: Int) -> Bool { growth <= 0 || hasRoomBesidePools(growth) }
 
+  /// Whether there is room for what work can do without, with the reserve untouched by all who ask at once.
+  var hasRoomBesides: Bool {
+    arena.inUse + 2 * Setting.reserve(workers: workers.count) < segmentsAllowed
+  }
+
   /// Whether so much more fits the limit beside the segments in use and the reserve.
   func hasRoomBesidePools(_ growth: Int) -> Bool {
     let after = (arena.inUse + Setting.reserve(workers: workers.count)) * segmentSize

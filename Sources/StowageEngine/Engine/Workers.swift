@@ -151,14 +151,21 @@ extension Engine {
     case .packFrames: packFrames(context, space, work, segments: segments)
     case .moveFrames: moveFrames(context, space, work, space.segments[0])
     case .moveSlots: moveSlots(context, space, work)
-    case .compactSegments: compactSegments(context, space, work.level, segments: segments)
+    case .compactSegments:
+      if plan.levels[work.level].role == .frame {
+        closeFrameHoles(context, space, work.level, segments: segments)
+      } else {
+        compactSegments(context, space, work.level, segments: segments)
+      }
     case .compactFrames: compactFrames(context, space, work.level)
     case .dropDiscardable: dropDiscardable(work)
     case .savePages:
       guard let session, let keeper else { return }
       var saver = PageSaver(self, session, keeper, context, space)
       _ = saver.saveBatch()
-    case .loadAhead: _ = PageLoader(self, context, space)?.loadBatch()
+    case .loadAhead:
+      guard var loader = PageLoader(self, context, space) else { return }
+      _ = loader.loadBatch()
     case .prepareSegment:
       lock.withLock { if arena.present < segmentsAllowed { _ = arena.prepareOne() } }
     case .trim: trim(context, work.level)

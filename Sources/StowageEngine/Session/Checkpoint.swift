@@ -306,16 +306,11 @@ struct CheckpointRun {
     head.time = UInt64(max(0, time(nil)))
     head.tiers = headTiers
     (head.codecs, head.sets) = (headCodecs, headSets)
-    var tail = ByteWriter()
-    for index in head.tiers.indices {
-      guard let opening = states[Int(head.tiers[index].level)] else { continue }
-      if head.tiers[index].isMandatory { head.tiers[index].secrets = opening }
-      tail.put(UInt8(index))
-      if !head.tiers[index].isMandatory { opening.put(&tail) } else { SessionHead.Opening().put(&tail) }
+    for index in head.tiers.indices where head.tiers[index].isMandatory {
+      head.tiers[index].secrets = states[Int(head.tiers[index].level)] ?? .init()
     }
-    let (headBytes, tailBytes) = (head.encoded(), tail.bytes)
+    let headBytes = head.encoded()
     root.head = try stream(isKept: false, isClear: true) { _, _, writer throws(StoreError) in try writer.put(headBytes) }
-    root.tail = try stream(isKept: false) { _, _, writer throws(StoreError) in try writer.put(tailBytes) }
     root.identity = keeper.identity
     root.flags = isLast ? [.suspended] : []
     if keeper.configuration.isOnce { root.flags.insert(.once) }
@@ -323,6 +318,20 @@ struct CheckpointRun {
     root.pageSize = UInt32(engine.pageSize)
     root.sidecarLength = UInt32(engine.frames.sidecarLength)
     root.epochLimit = engine.nextEpoch
+    let tailBytes = tail(head, headBytes, states)
+    root.tail = try stream(isKept: false) { _, _, writer throws(StoreError) in try writer.put(tailBytes) }
+  }
+
+  /// Last, as it says of the root what that is.
+  private func tail(_ head: SessionHead, _ headBytes: [UInt8], _ states: [SessionHead.Opening?]) -> [UInt8] {
+    var tail = ByteWriter()
+    SessionSeal(of: root, head: headBytes).put(&tail)
+    for (index, tier) in head.tiers.enumerated() where !tier.isMandatory {
+      guard let opening = states[Int(tier.level)] else { continue }
+      tail.put(UInt8(index))
+      opening.put(&tail)
+    }
+    return tail.bytes
   }
 
   private mutating func commit() throws(StoreError) {

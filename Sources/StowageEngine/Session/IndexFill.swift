@@ -124,7 +124,9 @@ extension IndexLoad {
       place = .word(number, discardable: false)
     }
     engine.pages.restore(index, tag: record.tag, place.with(generation: record.generation))
-    if let sum = record.sum { engine.pageSums?.address(Int(index)).storeBytes(of: sum, as: UInt64.self) }
+    if let sum = record.sum {
+      engine.pageSums?.address(Int(index)).storeBytes(of: IndexRecords.tied(sum, to: index), as: UInt64.self)
+    }
   }
 
   /// Counts a page whose entry is final. All pages of the session count as the session's tier's at first.

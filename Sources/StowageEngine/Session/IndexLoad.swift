@@ -15,10 +15,11 @@ final class IndexLoad: @unchecked Sendable {
 
   unowned let engine: Engine
   let session: SessionTables
-  let keeper: SessionKeeper
+  /// Which has it.
+  unowned let keeper: SessionKeeper
   let root: SessionRoot
   /// One reader of the index at a time.
-  let gate = FutexLock()
+  let gate: FutexLock
   /// Calls that wait for the gate: the background lets them go first.
   let demands = Atomic(0)
 
@@ -75,6 +76,8 @@ final class IndexLoad: @unchecked Sendable {
     } catch {
       throw .unavailable(level: session.level, "\(error)")
     }
+    // From here on `deinit` frees it, whatever fails.
+    gate = FutexLock()
     let named = root.pages.top.slot
     guard pages.length == Int(root.pageCount) * pageBytes, frames.length == Int(root.frameCount) * frameBytes,
       places.length == Int(root.placeCount) * IndexRecords.placeBytes

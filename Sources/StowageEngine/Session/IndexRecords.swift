@@ -23,6 +23,12 @@ struct IndexRecords {
   static let frameBytes = 32
   static let placeBytes = MemoryLayout<FramePlace>.stride
   static func pageBytes(sums: Bool) -> Int { sums ? 28 : 20 }
+
+  /// A page's checksum as its record has it, and back: tied to the page's number, so that the record of another page, which
+  /// is right in itself, is not taken for it.
+  @inline(__always) static func tied(_ sum: UInt64, to index: UInt32) -> UInt64 {
+    sum ^ (UInt64(index) &+ 1) &* 0x9E37_79B9_7F4A_7C15
+  }
 }
 
 /// Writing them. With the lock.
@@ -51,7 +57,7 @@ extension Engine {
     writer.put(generation | kind << 24)
     writer.put(kind == IndexRecords.free ? 0 : entry.tag)
     writer.put(value)
-    if let pageSums { writer.put(pageSums.address(Int(index)).load(as: UInt64.self)) }
+    if let pageSums { writer.put(IndexRecords.tied(pageSums.address(Int(index)).load(as: UInt64.self), to: index)) }
     return isComplete
   }
 

@@ -21,12 +21,20 @@ struct PageLoader {
   private let keeper: SessionKeeper
   private let port: BackingPort
   private let context: Context
-  private let space: JobSpace
+  private var space: JobSpace
 
-  /// Neighbouring frames of one codec: pinned, and in `space.outgoing`.
+  /// Neighbouring frames of one codec: pinned, and in its space's `outgoing`.
   private struct Run {
+    let space: JobSpace
     var count: Int
     var codec: UInt8
+  }
+
+  /// Frames that are being read into a segment; without a request, none was free.
+  private struct Reading {
+    let run: Run
+    let scratch: SegmentIndex
+    let request: RequestPointer?
   }
 
   init?(_ engine: Engine, _ context: Context, _ space: JobSpace) {
@@ -43,28 +51,43 @@ struct PageLoader {
   private static let runsTogether = 16
 
   /// Loads some. False when nothing is left that could be.
-  func loadBatch() -> Bool {
-    engine.lock.withLock { keeper.ahead.loaders += 1 }
-    let scratch = engine.lock.withLock { engine.takeScratch(level: session.level) }
-    if let scratch, let first = nextRun(nil) {
+  mutating func loadBatch() -> Bool {
+    var scratches = engine.lock.withLock { () -> (SegmentIndex?, SegmentIndex?) in
+      keeper.ahead.loaders += 1
+      let first = engine.takeScratch(level: session.level)
+      return (first, engine.hasRoomBesides ? engine.takeScratch(level: session.level) : nil)
+    }
+    if let scratch = scratches.0, let first = nextRun(nil) {
+      // While one run is read, the one before it goes to its level.
       engine.withOwnSegment(context, engine.chunkLevel(first.codec)) {
-        load(first, scratch)
-        for _ in 1..<Self.runsTogether {
-          guard let next = nextRun(first.codec) else { return }
-          load(next, scratch)
+        var reading = begin(first, scratch)
+        var count = 1
+        while count < Self.runsTogether, let spare = scratches.1, let next = nextRun(first.codec) {
+          let following = begin(next, spare)
+          end(reading)
+          (scratches.0, scratches.1) = (spare, scratches.0)
+          reading = following
+          count += 1
+        }
+        end(reading)
+        while count < Self.runsTogether, scratches.1 == nil, let next = nextRun(first.codec) {
+          end(begin(next, scratch))
+          count += 1
         }
       }
     }
     return engine.lock.withLock {
-      if let scratch { engine.giveScratch(scratch) } else { engine.state.pointee.loadsAhead = false }
+      if let scratch = scratches.0 { engine.giveScratch(scratch) } else { engine.state.pointee.loadsAhead = false }
+      if let scratch = scratches.1 { engine.giveScratch(scratch) }
       keeper.ahead.loaders -= 1
       return engine.state.pointee.loadsAhead
     }
   }
 
   /// The next frames; nil when they have another codec than the wanted one, or there are none.
-  private func nextRun(_ wanted: UInt8?) -> Run? {
-    var run = Run(count: 0, codec: wanted ?? FrameRecord.rawCodec)
+  private mutating func nextRun(_ wanted: UInt8?) -> Run? {
+    space = space.flipped
+    var run = Run(space: space, count: 0, codec: wanted ?? FrameRecord.rawCodec)
     var isOver = false
     while !isOver {
       engine.lock.withLock {
@@ -113,13 +136,19 @@ struct PageLoader {
     return level.pointee.segments + engine.workers.count < level.pointee.high && engine.hasRoomForPut
   }
 
-  private func load(_ run: Run, _ scratch: SegmentIndex) {
-    defer { unpin(run) }
-    let base = engine.arena.bytes(scratch)
-    let result = port.readRun(
-      context, slot: UInt64(space.outgoing[0].position), count: run.count, .frame, ids: { space.outgoing[$0].id },
-      into: base, holder: scratch,
+  private func begin(_ run: Run, _ scratch: SegmentIndex) -> Reading {
+    let outgoing = run.space.outgoing
+    let request = port.beginRead(
+      context, slot: UInt64(outgoing[0].position), count: run.count, .frame, ids: { outgoing[$0].id },
+      into: engine.arena.bytes(scratch), holder: scratch,
       pin: { segment in engine.lock.withLock { engine.arena.head(segment).pointee.pins += 1 } })
+    return Reading(run: run, scratch: scratch, request: request)
+  }
+
+  private func end(_ reading: Reading) {
+    let run = reading.run
+    defer { unpin(run) }
+    let result = reading.request.map { port.endRead($0) } ?? port.timedOut("no request is free: earlier calls hang")
     guard result == STOWAGE_OK else {
       // What is damaged is found when it is asked for, by its name.
       guard !TierResult.isDamage(result) else { return }
@@ -129,10 +158,9 @@ struct PageLoader {
         engine.state.pointee.loadsAhead = false
       }
     }
+    let base = UnsafeRawPointer(engine.arena.bytes(reading.scratch))
     var pages = 0
-    for index in 0..<run.count {
-      pages += restore(space.outgoing[index].frame, UnsafeRawPointer(base) + index * engine.pageSize)
-    }
+    for index in 0..<run.count { pages += restore(run.space.outgoing[index].frame, base + index * engine.pageSize) }
     engine.lock.withLock {
       keeper.ahead.pages += pages
       keeper.ahead.bytesRead += run.count * engine.pageSize
@@ -150,7 +178,7 @@ struct PageLoader {
   }
 
   private func unpin(_ run: Run) {
-    engine.lock.withLock { for index in 0..<run.count { engine.unpinFrame(space.outgoing[index].frame) } }
+    engine.lock.withLock { for index in 0..<run.count { engine.unpinFrame(run.space.outgoing[index].frame) } }
   }
 }
 
@@ -167,7 +195,7 @@ extension Engine {
     }
     work.notify()
     keeper.hold()
-    if let loader = PageLoader(self, keeper.context, keeper.space) { while loader.loadBatch() {} }
+    if var loader = PageLoader(self, keeper.context, keeper.space) { while loader.loadBatch() {} }
     keeper.release()
     while true {
       let ticket = quiet.ticket

@@ -116,7 +116,7 @@ struct PageSaver {
   /// With the lock. False when there is enough, or nothing left of the pass.
   private func gatherSome(_ codec: UInt8, _ count: inout Int, _ bytes: inout Int) -> Bool {
     // Raw pages are encoded into two segments.
-    let most = codec == 0 ? 2 * (engine.segmentSize - engine.pageSize) : engine.segmentSize * 3
+    let most = codec == 0 ? 2 * (engine.segmentSize - engine.pageSize) : engine.segmentSize * 8
     let end = engine.pages.table.count
     for _ in 0..<Self.sectionMax {
       guard count < JobSpace.itemsMax, bytes < most else { return false }
@@ -233,42 +233,45 @@ struct PageSaver {
     return item
   }
 
+  /// Packs chunks and writes them; while frames are on their way the next ones are packed.
   private mutating func save(_ count: Int, codec: UInt8) throws(StoreError) {
     guard count > 0 else { return }
     let bins = engine.planBins(space, count)
     let level = codec == 0 ? Int(FrameRecord.rawCodec) : Int(engine.epochs.codec(Int(codec)).level)
-    let route = engine.sessionRoute(session, codec: level)
-    guard let build = takeScratch() else {
+    guard var sender = FrameSender(engine, context, space, engine.sessionRoute(session, codec: level)) else {
       throw .full("there is no memory to pack pages for the checkpoint")
     }
-    defer { engine.lock.withLock { engine.giveScratch(build) } }
+    defer { sender.close() }
+    let number = codec == 0 ? FrameRecord.rawCodec : codec
+    var isSent = true
     var bin = 0
-    while bin < bins {
+    while bin < bins, isSent {
       let frames = min(engine.framesPerSegment, bins - bin)
-      engine.buildFrames(space, build, firstBin: bin, count: frames)
-      guard engine.transfer(context, space, frames, route, scratchPinned: build) else {
-        throw engine.writeFailure(session.level)
-      }
-      publish(frames, codec: codec == 0 ? FrameRecord.rawCodec : codec)
-      bytesWritten += frames * engine.pageSize
+      let (ready, build) = sender.next
+      engine.buildFrames(ready, build, firstBin: bin, count: frames)
+      isSent = sender.send(frames) { publish($0, codec: number) }
       bin += frames
     }
+    if !sender.finish({ publish($0, codec: number) }) { isSent = false }
+    guard isSent else { throw engine.writeFailure(session.level) }
   }
 
-  private mutating func publish(_ count: Int, codec: UInt8) {
+  private mutating func publish(_ write: FrameWrite, codec: UInt8) {
+    bytesWritten += write.count * engine.pageSize
     var first = 0
-    while first < count {
-      let end = min(first + 8, count)
+    while first < write.count {
+      let end = min(first + 8, write.count)
       engine.lock.lock()
-      for index in first..<end { publishFrame(space.outgoing[index], index, codec: codec) }
+      for index in first..<end { publishFrame(write.space, index, codec: codec) }
       engine.lock.unlock()
       first = end
     }
   }
 
   /// With the lock: pages that are where they were have their copies in this frame.
-  private mutating func publishFrame(_ sent: Outgoing, _ index: Int, codec: UInt8) {
+  private mutating func publishFrame(_ space: JobSpace, _ index: Int, codec: UInt8) {
     let frames = engine.frames
+    let sent = space.outgoing[index]
     guard FrameRecord.canName(sent.chunkBase), let frame = frames.allocate(chunks: sent.itemCount) else {
       return engine.abandonRoom(sent, session.level)
     }

@@ -218,13 +218,19 @@ extension Engine {
     }
     var openings: [Int: SessionHead.Opening] = [:]
     var bytes = ByteReader(tail)
+    let seal: SessionSeal
     do throws(ByteShortage) {
+      seal = try SessionSeal(&bytes)
       while bytes.left > 0 {
         let number = Int(try bytes.number(UInt8.self))
         openings[number] = try SessionHead.Opening(&bytes)
       }
     } catch {
-      throw sessionError(.damaged(slot: image.root.tail.top.slot, "it ends too early"), session)
+      throw sessionError(.damaged(slot: image.root.tail.top.slot, "it is not a session's tail"), session)
+    }
+    guard seal.fits(image.root, head: image.head) else {
+      throw sessionError(
+        .damaged(slot: image.root.tail.top.slot, "root and head are not those that it was written with"), session)
     }
     for (index, tier) in chain.enumerated() where tier != nil && instances[index] == nil {
       let number = image.levels.firstIndex(of: index + 1)

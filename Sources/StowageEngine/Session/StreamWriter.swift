@@ -58,13 +58,13 @@ extension StreamPlace {
 }
 
 /// Writes bytes as pages of the session's tier, some at a time, through the mandatory transforms or in the clear. Used by
-/// the one thread that makes a checkpoint, with that work's context and space; takes a segment until `finish` or `abandon`.
+/// the one thread that makes a checkpoint, with that work's context and space; takes memory until `finish` or `abandon`.
 struct StreamWriter {
   private let engine: Engine
   private let context: Context
   private let space: JobSpace
   private let route: Route
-  private let scratch: SegmentIndex
+  private var sender: FrameSender
   private let room: Int
   private var isOpen = true
   private var filled = 0
@@ -81,10 +81,10 @@ struct StreamWriter {
     self.space = space
     self.route = route
     room = engine.framesPerSegment * engine.pageSize
-    guard let scratch = engine.lock.withLock({ engine.takeScratch(level: route.target) }) else {
+    guard let sender = FrameSender(engine, context, space, route) else {
       throw .full("there is no memory to write the session's index with")
     }
-    self.scratch = scratch
+    self.sender = sender
   }
 
   mutating func put(_ bytes: [UInt8]) throws(StoreError) {
@@ -92,7 +92,7 @@ struct StreamWriter {
     while at < bytes.count {
       let part = min(bytes.count - at, room - filled)
       bytes.withUnsafeBytes {
-        (engine.arena.bytes(scratch) + filled).copyMemory(from: $0.baseAddress! + at, byteCount: part)
+        (engine.arena.bytes(sender.next.build) + filled).copyMemory(from: $0.baseAddress! + at, byteCount: part)
       }
       filled += part
       at += part
@@ -105,24 +105,32 @@ struct StreamWriter {
   private mutating func send() throws(StoreError) {
     let size = engine.pageSize
     let count = (filled + size - 1) / size
-    let base = engine.arena.bytes(scratch)
+    let (ready, build) = sender.next
+    let base = engine.arena.bytes(build)
     (base + filled).initializeMemory(as: UInt8.self, repeating: 0, count: count * size - filled)
     let firstID = engine.lock.withLock { engine.takeFrameIDs(count) }
     for index in 0..<count {
-      space.outgoing[index] = Outgoing(
+      ready.outgoing[index] = Outgoing(
         id: firstID + UInt64(index), address: UnsafeRawPointer(base + index * size), isMetadata: true)
     }
-    guard engine.transfer(context, space, count, route, scratchPinned: scratch) else {
-      throw engine.writeFailure(route.target)
-    }
-    for index in 0..<count { note(space.outgoing[index], index) }
-    engine.lock.withLock {
-      for index in 0..<count { engine.ports[route.target]?.slots.holdForNext(Int(space.outgoing[index].position)) }
-    }
     filled = 0
+    var arrived: [FrameWrite] = []
+    let isSent = sender.send(count) { arrived.append($0) }
+    for write in arrived { note(write) }
+    guard isSent else { throw engine.writeFailure(route.target) }
   }
 
-  private mutating func note(_ sent: Outgoing, _ index: Int) {
+  private mutating func note(_ write: FrameWrite) {
+    for index in 0..<write.count { note(write.space, index) }
+    engine.lock.withLock {
+      for index in 0..<write.count {
+        engine.ports[route.target]?.slots.holdForNext(Int(write.space.outgoing[index].position))
+      }
+    }
+  }
+
+  private mutating func note(_ space: JobSpace, _ index: Int) {
+    let sent = space.outgoing[index]
     var place = PagePlace()
     place.slot = sent.position
     place.checksum = sent.checksum
@@ -138,6 +146,7 @@ struct StreamWriter {
   mutating func finish() throws(StoreError) -> StreamPlace {
     defer { abandon() }
     if filled > 0 { try send() }
+    guard sendLast() else { throw engine.writeFailure(route.target) }
     abandon()
     var place = StreamPlace()
     place.length = length
@@ -167,11 +176,19 @@ struct StreamWriter {
     engine.lock.withLock { engine.transformSet(0, adding: route.transforms) } ?? 0
   }
 
+  private mutating func sendLast() -> Bool {
+    var arrived: [FrameWrite] = []
+    let isSent = sender.finish { arrived.append($0) }
+    for write in arrived { note(write) }
+    return isSent
+  }
+
   /// Gives its memory back. Slots are given back by who made it.
   mutating func abandon() {
     guard isOpen else { return }
     isOpen = false
-    engine.lock.withLock { engine.giveScratch(scratch) }
+    _ = sendLast()
+    sender.close()
   }
 }
 
