@@ -48,7 +48,8 @@ enum SessionRates {
       _ = store.waitUntilSettled(timeout: .seconds(120))
       let began = now()
       let report = try store.suspend()
-      result.suspend = now() - began
+      // The session is safe, and the store closed; its memory goes with the object, later.
+      result.suspend = withExtendedLifetime(store) { now() - began }
       result.bytes = Double(report.bytesWritten)
       result.indexBytes = Double(report.indexBytes)
     }

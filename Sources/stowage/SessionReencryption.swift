@@ -18,16 +18,23 @@ struct SessionReencryption {
   private let new: String
   private let replaced: String
 
-  init(_ opening: SessionOpening, _ options: SessionChainOptions) {
+  init(_ opening: SessionOpening, _ options: SessionChainOptions) throws {
     self.opening = opening
     self.options = options
-    path = opening.file.path
+    // Names are exchanged, so the file's own is needed.
+    guard let real = realpath(opening.file.path, nil) else {
+      throw TrialError.input("\(DisplayText.plain(opening.file.path)): \(String(cString: strerror(errno)))")
+    }
+    defer { free(real) }
+    path = String(cString: real)
     new = path + ".reencrypted"
     replaced = path + ".replaced"
   }
 
   /// - Returns: how many pages it has.
   func run(old: SessionKey?, new key: SessionKey) throws -> Int {
+    // From here to the exchange nobody else opens the session to write: what came after the copy would be lost.
+    let hold = try SharedHold(path)
     try checkPlace()
     var source = opening.resolved
     try old?.apply(to: &source.chain)
@@ -37,7 +44,8 @@ struct SessionReencryption {
     do {
       let count = try copy(source, try target(key), shown)
       try verify(try target(key, isComplete: true), count, shown)
-      try exchange()
+      try exchange(hold)
+      hold.release()
       try erase(shown)
       return count
     } catch {
@@ -48,10 +56,13 @@ struct SessionReencryption {
 
   /// What an earlier run left behind may go when it is nothing else, and not in use.
   private func checkPlace() throws {
+    // Ended between its two steps: the name is a second one of the session itself.
+    if SharedHold.isSame(replaced, path) { unlink(replaced) }
     guard access(replaced, F_OK) != 0 else {
       let name = DisplayText.plain(replaced)
       throw TrialError.input(
-        "\(name) is there, the session as it was before an earlier change of the key: end it with 'stowage session erase \(name)', and try again")
+        "\(name) is there, the session as it was before an earlier change of the key: end it with "
+          + "'stowage session erase \(name)', and try again")
     }
     guard access(new, F_OK) == 0 else { return }
     let left = try SessionFile(new)
@@ -91,15 +102,19 @@ struct SessionReencryption {
       throw TrialError.input("the new session cannot be begun: \(error)")
     }
     defer { to.close() }
-    let count = try SessionCopy(from: from, to: to).run { shown.start("reencrypt", $0) }
-    try Interruption.check()
-    do throws(StoreError) {
-      _ = try to.suspend()
-    } catch .full(let reason) {
+    do {
+      let count = try SessionCopy(from: from, to: to).run { shown.start("reencrypt", $0) }
+      try Interruption.check()
+      try to.suspend()
+      shown.stop()
+      return count
+    } catch StoreError.full(let reason) {
       throw TrialError.input("\(reason); the new file has the size of the old one, or what --set \(swapName).size=SIZE says")
+    } catch StoreError.unreadable(let handle, _, let reason) {
+      throw TrialError.input(
+        "page \(handle) cannot be read (\(reason)), and a session is written anew as a whole or not at all; "
+          + "'stowage session verify' names all such pages")
     }
-    shown.stop()
-    return count
   }
 
   private var swapName: String { opening.description.tiers.last?.name ?? SessionFile.plugin }
@@ -116,7 +131,10 @@ struct SessionReencryption {
   }
 
   /// The file's name goes to the new session, and the old one gets another name, so that it can be overwritten.
-  private func exchange() throws {
+  private func exchange(_ hold: SharedHold) throws {
+    guard hold.isStill(path) else {
+      throw TrialError.input("\(DisplayText.plain(path)) is another file than when this began; nothing was changed")
+    }
     var status = stat()
     guard stat(path, &status) == 0, chmod(new, status.st_mode & 0o7777) == 0 else { throw failure("cannot be looked at", path) }
     if geteuid() == 0 { _ = chown(new, status.st_uid, status.st_gid) }
@@ -126,26 +144,33 @@ struct SessionReencryption {
       unlink(replaced)
       throw problem
     }
-    syncFolder()
+    try syncFolder()
   }
 
-  private func syncFolder() {
+  /// The old session is not overwritten before the new one is sure to be found.
+  private func syncFolder() throws {
     let folder = path.lastIndex(of: "/").map { String(path[..<$0]) } ?? "."
     let descriptor = open(folder.isEmpty ? "/" : folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
-    guard descriptor >= 0 else { return }
-    fsync(descriptor)
-    close(descriptor)
+    let result = descriptor >= 0 ? fsync(descriptor) : -1
+    let reason = String(cString: strerror(errno))
+    if descriptor >= 0 { close(descriptor) }
+    guard result == 0 else {
+      throw TrialError.input(
+        "the session has its new key, but whether that outlives a power cut is not known (\(reason)): the old one is kept, as "
+          + DisplayText.plain(replaced))
+    }
   }
 
   private func erase(_ shown: ShownWork) throws {
-    let eraser = try FileEraser(replaced, beginning: SessionFile.erasedMark)
-    shown.start("erase") { eraser.sample }
     do throws(TrialError) {
+      let eraser = try FileEraser(replaced, beginning: SessionFile.erasedMark)
+      shown.start("erase") { eraser.sample }
       try eraser.run(headLength: SessionFile.beginningBytes)
     } catch {
       let name = DisplayText.plain(replaced)
       throw TrialError.input(
-        "the session has its new key, but the old one is not overwritten to its end (\(error)): end it with 'stowage session erase \(name)'")
+        "the session has its new key, but the old one is not overwritten to its end (\(error)): end it with "
+          + "'stowage session erase \(name)'")
     }
     shown.stop()
   }
@@ -153,4 +178,43 @@ struct SessionReencryption {
   private func failure(_ what: String, _ name: String) -> TrialError {
     .input("\(DisplayText.plain(name)) \(what): \(String(cString: strerror(errno)))")
   }
+}
+
+/// A file that is kept from being written by stores while this lives; they lock it as a whole.
+private final class SharedHold {
+  private let path: String
+  private var descriptor: Int32
+
+  init(_ path: String) throws {
+    self.path = path
+    descriptor = open(path, O_RDONLY | O_CLOEXEC)
+    guard descriptor >= 0 else {
+      throw TrialError.input("\(DisplayText.plain(path)): \(String(cString: strerror(errno)))")
+    }
+    guard flock(descriptor, LOCK_SH | LOCK_NB) == 0 else {
+      close(descriptor)
+      descriptor = -1
+      throw TrialError.input("\(DisplayText.plain(path)) is in use by a store; end that first")
+    }
+  }
+
+  /// Whether a name is still that of the file.
+  func isStill(_ name: String) -> Bool {
+    var (own, named) = (stat(), stat())
+    return fstat(descriptor, &own) == 0 && stat(name, &named) == 0 && own.st_dev == named.st_dev
+      && own.st_ino == named.st_ino
+  }
+
+  static func isSame(_ one: String, _ other: String) -> Bool {
+    var (first, second) = (stat(), stat())
+    return lstat(one, &first) == 0 && lstat(other, &second) == 0 && first.st_dev == second.st_dev
+      && first.st_ino == second.st_ino
+  }
+
+  func release() {
+    if descriptor >= 0 { close(descriptor) }
+    descriptor = -1
+  }
+
+  deinit { release() }
 }

@@ -11,7 +11,7 @@ struct SessionRekeyCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "rekey", abstract: "Give a session another key file or passphrase.",
     discussion: """
-      Pages stay as they are: only the key that they are enciphered with is put under another one, which takes no time. \
+      Pages stay as they are: only the key that they are enciphered with is put under another one. \
       Who has an old copy of the file and the old key can still open that, and read what is written later.
 
       If the old key may be known to others, say --reencrypt: every page is written anew under a key of its own, in a \
@@ -64,7 +64,7 @@ struct SessionRekeyCommand: ParsableCommand {
         print("\(DisplayText.plain(file)) opens with \(Self.words(new)) from now on; \(grouped(count)) pages were written anew")
       } else {
         try old?.apply(to: &opening.resolved.chain)
-        opening.resolved.configuration.session = opening.session(.resume(force: true))
+        opening.resolved.configuration.session = opening.session(.alter)
         try rekey(opening, takers, new)
         let pages = grouped(opening.description.pages)
         print("\(DisplayText.plain(file)) opens with \(Self.words(new)) from now on; \(pages) pages stay as they are")

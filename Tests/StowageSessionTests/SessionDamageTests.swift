@@ -157,6 +157,7 @@ import Testing
     add("another checkpoint") { $0.sequence += 1 }
     add("another session") { $0.identity.0 ^= 1 }
     add("limits that were given out") { $0.generationLimit -= 1 }
+    add("a tail that went through no cipher") { $0.tail.transforms = 0 }
     for (what, root) in roots {
       try disk.setRoot(root.encoded())
       let opened = Result { () throws(StoreError) -> Store in

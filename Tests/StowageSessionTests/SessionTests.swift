@@ -25,6 +25,7 @@ import Testing
     }
 
     var fileName = "swap"
+    var workers = 2
     var file: String { folder.file(fileName).path }
 
     func chain() throws -> [ChainTier] {
@@ -48,7 +49,7 @@ import Testing
       isOnce: Bool = false, destructor: Destructor? = nil
     ) throws -> Store {
       var configuration = StoreConfiguration(memoryLimit: memory)
-      configuration.workers = 2
+      configuration.workers = workers
       configuration.session = SessionConfiguration(name: name, attributes: attributes, isOnce: isOnce, start: start)
       return try Store(configuration: configuration, chain: try chain(), destructor: destructor)
     }
@@ -332,6 +333,52 @@ import Testing
     resumed.close()
     rig.keyFile = other.path
     #expect(fault { _ = try rig.open(.resume(force: false)) } == .tier)
+  }
+
+  @Test("changing how a session is kept uses nothing up: neither that it is suspended, nor its one use")
+  func altering() throws {
+    var rig = try Rig()
+    let store = try rig.open(.create(replacing: false), isOnce: true)
+    let pages = try put(store, 1..<500)
+    try store.suspend()
+    func description() throws -> SessionDescription {
+      var tier = ChainTier(try TierLibrary.shipped("swapfile"))
+      tier.options = ["path": .text(rig.file), "open": .text("read-only")]
+      return try Store.describeSession(in: tier, pageSize: 4096)
+    }
+    // Ended before anything was changed.
+    try rig.open(.alter, isOnce: true).close()
+    #expect(try description().isSuspended && !description().isUsed)
+    let other = rig.folder.file("other-key")
+    try Data((0..<32).map { UInt8($0) }).write(to: other)
+    chmod(other.path, 0o600)
+    let altered = try rig.open(.alter, isOnce: true)
+    try altered.rekey(tier: "aes-gcm", options: ["key-file": .text(other.path)])
+    try altered.suspend()
+    #expect(try description().isSuspended && description().isOnce && !description().isUsed)
+    rig.keyFile = other.path
+    let resumed = try rig.open(.resume(force: false), isOnce: true)
+    try check(resumed, pages)
+    resumed.close()
+    #expect(try description().isUsed && !description().isSuspended)
+    try rig.open(.alter, isOnce: true).suspend()
+    #expect(try description().isUsed && !description().isSuspended)
+  }
+
+  @Test("loading ahead and saving with many more threads than requests")
+  func manyWorkers() throws {
+    var rig = try Rig()
+    rig.workers = 24
+    rig.memory = 48 << 20
+    let store = try rig.open(.create(replacing: false))
+    let pages = try put(store, 1..<8000)
+    try store.suspend()
+    let resumed = try rig.open(.resume(force: false))
+    let report = try resumed.preload()
+    #expect(report.duration_ns < 5_000_000_000)
+    #expect(report.pages + report.pagesLeft == pages.count)
+    try check(resumed, pages)
+    resumed.close()
   }
 
   @Test("tiers may be configured otherwise when the session is resumed")

@@ -10,6 +10,9 @@ public struct SessionConfiguration: Sendable, Hashable {
     /// Go on with the session that the backing holds.
     /// - Parameter force: also under another name or other attributes, or when it was marked `isOnce` and is used up.
     case resume(force: Bool)
+    /// Go on with the session that the backing holds, whosever it is, to change how it is kept: what it says of its use (that
+    /// it was suspended, that it was resumed) stays as it is. For who gives no page to anyone.
+    case alter
     /// Look at the session that the backing holds, whosever it is: nothing is written, and no checkpoint can be made.
     case inspect
   }

@@ -41,7 +41,7 @@ final class BackingPort: @unchecked Sendable {
 
   static let requestCount = 32
   /// Engine work leaves so many requests to callers' loads.
-  private static let keptForLoads = 8
+  static let keptForLoads = 8
 
   init(
     level: Int, instance: TierInstance, pageSize: Int, framesMax: Int, deadline: UInt64, environment: Environment,

@@ -80,17 +80,19 @@ extension BackingPort {
     _ context: Context, slot: UInt64, count: Int, _ kind: ObjectKind, ids: (Int) -> UInt64, into buffer: UnsafeMutableRawPointer,
     holder: SegmentIndex, pin: (SegmentIndex) -> Void
   ) -> Int32 {
-    guard let request = beginRead(context, slot: slot, count: count, kind, ids: ids, into: buffer, holder: holder, pin: pin)
+    guard let request = beginRead(
+      context, slot: slot, count: count, kind, ids: ids, into: buffer, holder: holder, keep: 0, waits: true, pin: pin)
     else { return timedOut("no request is free: earlier calls hang") }
     return endRead(request)
   }
 
-  /// As `readRun`, but `endRead` waits; nil when no request is free.
+  /// As `readRun`, but `endRead` waits; nil when no request is free, but for so many that are kept for others.
+  /// - Parameter waits: for one to become free. Who has requests under way must not, or all might wait for each other.
   func beginRead(
     _ context: Context, slot: UInt64, count: Int, _ kind: ObjectKind, ids: (Int) -> UInt64, into buffer: UnsafeMutableRawPointer,
-    holder: SegmentIndex, pin: (SegmentIndex) -> Void
+    holder: SegmentIndex, keep: Int, waits: Bool, pin: (SegmentIndex) -> Void
   ) -> RequestPointer? {
-    guard let request = acquire(keep: 0) else { return nil }
+    guard let request = acquire(keep: keep, waits: waits) else { return nil }
     request.pointee.frame = .max
     request.pointee.holder = holder
     request.pointee.slotsKept = false

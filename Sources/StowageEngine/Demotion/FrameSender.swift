@@ -1,16 +1,23 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// Sends frames to a backing, a segment's worth after the other: while one is on its way, the next one is got ready, when
-/// there is memory for it beyond the reserve. For one thread.
+/// Sends frames to a backing, a segment's worth after the other: while some are on their way, the next ones are got ready,
+/// as far as there is memory for it beyond the reserve. For one thread.
 struct FrameSender {
   private let engine: Engine
   private let context: Context
   private let route: Route
+  /// With the tables of the next frames.
   private var space: JobSpace
-  private var build: SegmentIndex
-  /// None: each is waited for before the next.
-  private var spare: SegmentIndex?
-  private var pending: FrameWrite?
+  /// Segments for the bytes of frames: one that is got ready, the others on their way. In turn.
+  private var builds = InlineArray<4, SegmentIndex>(repeating: noSegment)
+  private var buildCount = 0
+  private var build = 0
+  /// Under way, oldest first from `first` on.
+  private var pending = InlineArray<4, FrameWrite?>(repeating: nil)
+  private var first = 0
+  private var pendingCount = 0
+  /// Why the first one failed that did: what succeeds after it makes the level forget.
+  private(set) var failure: StoreError?
 
   /// Nil without memory. Without the lock.
   init?(_ engine: Engine, _ context: Context, _ space: JobSpace, _ route: Route) {
@@ -18,50 +25,65 @@ struct FrameSender {
     self.context = context
     self.route = route
     self.space = space
-    let (first, second) = engine.lock.withLock { () -> (SegmentIndex?, SegmentIndex?) in
-      let first = engine.takeScratch(level: route.target)
-      return (first, engine.hasRoomBesides ? engine.takeScratch(level: route.target) : nil)
+    engine.lock.lock()
+    defer { engine.lock.unlock() }
+    while buildCount < JobSpace.turns, buildCount == 0 || engine.hasRoomBesides,
+      let segment = engine.takeScratch(level: route.target)
+    {
+      builds[buildCount] = segment
+      buildCount += 1
     }
-    guard let first else { return nil }
-    (build, spare) = (first, second)
+    guard buildCount > 0 else { return nil }
   }
 
   /// Where the next frames are got ready: the tables, and a segment for their bytes.
-  var next: (space: JobSpace, build: SegmentIndex) { (space, build) }
+  var next: (space: JobSpace, build: SegmentIndex) { (space, builds[build]) }
 
-  /// Sends the frames in `next`. False when that failed: then they, or those before them, are not there.
+  /// Sends the frames in `next`. False when that failed: then they, or some before them, are not there.
   /// - Parameter publish: called for frames that have arrived, maybe later.
   mutating func send(_ count: Int, _ publish: (FrameWrite) -> Void) -> Bool {
-    if let pending, !pending.isUnderWay, !finish(publish) { return false }
-    var write = FrameWrite(space: space, count: count, level: route.target)
-    var beginning = engine.begin(&write, context, route, scratchPinned: build)
-    if beginning == .noMemory, pending != nil {
-      guard finish(publish) else { return false }
-      beginning = engine.begin(&write, context, route, scratchPinned: build)
+    // What could not be begun as a whole waits for requests when it is ended: with none in hand, or all might wait.
+    if pendingCount > 0, pending[(first + pendingCount - 1) % JobSpace.turns]?.isUnderWay == false, !finish(publish) {
+      return false
     }
-    let isBefore = finish(publish)
-    guard beginning == .begun else { return false }
-    pending = write
-    guard let other = spare else { return finish(publish) && isBefore }
-    (build, spare) = (other, build)
-    space = space.flipped
-    return isBefore
+    var write = FrameWrite(space: space, count: count, level: route.target)
+    var beginning = engine.begin(&write, context, route, scratchPinned: builds[build])
+    if beginning == .noMemory, pendingCount > 0 {
+      guard finish(publish) else { return false }
+      beginning = engine.begin(&write, context, route, scratchPinned: builds[build])
+    }
+    guard beginning == .begun else { return noteFailure() }
+    pending[(first + pendingCount) % JobSpace.turns] = write
+    pendingCount += 1
+    build = (build + 1) % buildCount
+    space = space.turned
+    return pendingCount < buildCount || finishOne(publish)
   }
 
   /// Waits until all have arrived. False when one has not.
   mutating func finish(_ publish: (FrameWrite) -> Void) -> Bool {
-    guard var write = pending else { return true }
-    pending = nil
-    guard engine.end(&write, context) else { return false }
+    var hasAll = true
+    while pendingCount > 0 { hasAll = finishOne(publish) && hasAll }
+    return hasAll
+  }
+
+  private mutating func finishOne(_ publish: (FrameWrite) -> Void) -> Bool {
+    guard var write = pending[first] else { return true }
+    pending[first] = nil
+    first = (first + 1) % JobSpace.turns
+    pendingCount -= 1
+    guard engine.end(&write, context) else { return noteFailure() }
     publish(write)
     return true
   }
 
+  private mutating func noteFailure() -> Bool {
+    failure = failure ?? engine.writeFailure(route.target)
+    return false
+  }
+
   /// Gives its memory back; after `finish`.
   mutating func close() {
-    engine.lock.withLock {
-      engine.giveScratch(build)
-      if let spare { engine.giveScratch(spare) }
-    }
+    engine.lock.withLock { for index in 0..<buildCount { engine.giveScratch(builds[index]) } }
   }
 }

@@ -71,13 +71,15 @@ struct JobSpace: @unchecked Sendable {
   static let itemsMax = 2048
   static let batchMax = 32
   static let segmentsMax = 8
+  /// Transfers that one piece of work may have under way.
+  static let turns = 4
 
   let items: UnsafeMutablePointer<Item>
   let sorted: UnsafeMutablePointer<UInt32>
   let bins: UnsafeMutablePointer<Bin>
-  private(set) var outgoing: UnsafeMutablePointer<Outgoing>
-  private(set) var sidecars: UnsafeMutablePointer<UInt8>
-  private var others: (outgoing: UnsafeMutablePointer<Outgoing>, sidecars: UnsafeMutablePointer<UInt8>)
+  private let allOutgoing: UnsafeMutablePointer<Outgoing>
+  private let allSidecars: UnsafeMutablePointer<UInt8>
+  private var turn = 0
   let segments: UnsafeMutablePointer<SegmentIndex>
   let framesMax: Int
   let sidecarLength: Int
@@ -88,9 +90,8 @@ struct JobSpace: @unchecked Sendable {
     sidecarLength = setting.plan.sidecarLength
     let sizes = [
       Self.itemsMax * MemoryLayout<Item>.stride, Self.itemsMax * 4,
-      Self.itemsMax * MemoryLayout<Bin>.stride, framesMax * MemoryLayout<Outgoing>.stride,
-      framesMax * max(8, sidecarLength), Self.segmentsMax * 4, framesMax * MemoryLayout<Outgoing>.stride,
-      framesMax * max(8, sidecarLength),
+      Self.itemsMax * MemoryLayout<Bin>.stride, Self.turns * framesMax * MemoryLayout<Outgoing>.stride,
+      Self.turns * framesMax * max(8, sidecarLength), Self.segmentsMax * 4,
     ].map { ($0 + 63) & ~63 }
     region = try Region(byteCount: sizes.reduce(0, +))
     var at = region.base
@@ -101,21 +102,20 @@ struct JobSpace: @unchecked Sendable {
     items = next(0).bindMemory(to: Item.self, capacity: Self.itemsMax)
     sorted = next(1).bindMemory(to: UInt32.self, capacity: Self.itemsMax)
     bins = next(2).bindMemory(to: Bin.self, capacity: Self.itemsMax)
-    outgoing = next(3).bindMemory(to: Outgoing.self, capacity: framesMax)
-    sidecars = next(4).bindMemory(to: UInt8.self, capacity: framesMax * max(8, sidecarLength))
+    allOutgoing = next(3).bindMemory(to: Outgoing.self, capacity: Self.turns * framesMax)
+    allSidecars = next(4).bindMemory(to: UInt8.self, capacity: Self.turns * framesMax * max(8, sidecarLength))
     segments = next(5).bindMemory(to: SegmentIndex.self, capacity: Self.segmentsMax)
-    others = (
-      next(6).bindMemory(to: Outgoing.self, capacity: framesMax),
-      next(7).bindMemory(to: UInt8.self, capacity: framesMax * max(8, sidecarLength))
-    )
   }
 
-  /// The same space with its second tables of frames on their way in the place of the first: while some frames are on
-  /// their way to slots, the next ones are got ready.
-  var flipped: JobSpace {
+  /// Frames on their way, and their sidecars; `framesMax` of them.
+  var outgoing: UnsafeMutablePointer<Outgoing> { allOutgoing + turn * framesMax }
+  var sidecars: UnsafeMutablePointer<UInt8> { allSidecars + turn * framesMax * max(8, sidecarLength) }
+
+  /// The same space with the next one of its tables of frames on their way: while some are on their way to slots, or back,
+  /// others are got ready. After `turns` it is this one again.
+  var turned: JobSpace {
     var space = self
-    (space.outgoing, space.sidecars) = others
-    space.others = (outgoing, sidecars)
+    space.turn = (turn + 1) % Self.turns
     return space
   }
 

@@ -12,6 +12,9 @@ extension Engine {
     guard let floor = other.lock.withLock({ other.keeper?.last?.generationLimit }), other.pageSize == pageSize else {
       throw .configuration("pages are taken over from a session that was resumed or is looked at, with pages of the same size")
     }
+    guard floor <= Place.generationMax / 2 else {
+      throw .session(.tier, "the session's handles are used up; its pages need new ones, in a new session")
+    }
     let zeros = pageSums == nil ? 0 : sumOfZeros()
     let entries = other.lock.withLock { other.pages.table.count }
     try lock.withLock { () throws(StoreError) in try adopt(adopted, entries: entries, floor: floor, sum: zeros) }

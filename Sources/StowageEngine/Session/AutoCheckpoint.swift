@@ -85,12 +85,15 @@ extension Engine {
     space.notify()
   }
 
+  /// Entries of the page table that are not used again before the next checkpoint: the table grows by as many.
+  private static let parkedMost = 65_536
+
   private var heldSlots: Int { session.flatMap { ports[$0.level]?.slots.released } ?? 0 }
 
   /// Half of what the last root lets this run give out is used. With the lock.
   private func idsAreLow(_ keeper: SessionKeeper) -> Bool {
     guard let limit = keeper.idLimits, environment.now() >= keeper.restUntil else { return false }
-    if state.pointee.nextFrameID > limit.frames { return true }
+    if state.pointee.nextFrameID > limit.frames || pages.parkedCount > Self.parkedMost { return true }
     return (0..<levelCount).contains { levels[$0].nextID > limit.chunks[$0] }
   }
 

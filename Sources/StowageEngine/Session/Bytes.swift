@@ -14,6 +14,8 @@ struct ByteWriter {
     bytes.append(contentsOf: UnsafeRawBufferPointer(start: raw, count: count))
   }
 
+  mutating func put(zeros count: Int) { bytes.append(contentsOf: repeatElement(0, count: count)) }
+
   /// With its length before it.
   mutating func put(_ text: String) { put(Array(text.utf8)) }
 

@@ -66,8 +66,8 @@ struct CheckpointRun {
     }
     let (saved, written) = engine.lock.withLock { (keeper.pass.saved, keeper.pass.bytesWritten) }
     return CheckpointReport(
-      sequence: root.sequence, pages: Int(root.livePages), pagesWritten: saved, bytesWritten: written + indexBytes, indexBytes: indexBytes, isWhole: isWhole,
-      duration_ns: engine.environment.now() &- began)
+      sequence: root.sequence, pages: Int(root.livePages), pagesWritten: saved, bytesWritten: written + indexBytes,
+      indexBytes: indexBytes, isWhole: isWhole, duration_ns: engine.environment.now() &- began)
   }
 
   /// Until few are left: while pages are put fast, each pass is shorter than the one before.
@@ -99,6 +99,7 @@ struct CheckpointRun {
     let pageCount = engine.lock.withLock { engine.pages.table.count }
     root.pages = try stream(isKept: true) { engine, session, writer throws(StoreError) in
       var bytes = ByteWriter()
+      bytes.reserve(512 * 28)
       for first in stride(from: 0, to: pageCount, by: 512) {
         bytes.removeAll()
         engine.lock.withLock {
@@ -112,6 +113,7 @@ struct CheckpointRun {
     let frameCount = engine.lock.withLock { engine.frames.count }
     root.frames = try stream(isKept: true) { engine, session, writer throws(StoreError) in
       var bytes = ByteWriter()
+      bytes.reserve(256 * (IndexRecords.frameBytes + engine.frames.sidecarLength))
       for first in stride(from: 0, to: frameCount, by: 256) {
         bytes.removeAll()
         engine.lock.withLock {
@@ -314,6 +316,9 @@ struct CheckpointRun {
     root.identity = keeper.identity
     root.flags = isLast ? [.suspended] : []
     if keeper.configuration.isOnce { root.flags.insert(.once) }
+    if keeper.configuration.start == .alter, let last = keeper.last {
+      root.flags = last.flags.intersection([.suspended, .once, .used])
+    }
     if engine.pageSums != nil { root.flags.insert(.sums) }
     root.pageSize = UInt32(engine.pageSize)
     root.sidecarLength = UInt32(engine.frames.sidecarLength)

@@ -177,7 +177,7 @@ extension IndexLoad {
     guard record.count > 0 else { return }
     let (codec, transforms) = (record.codec, record.transforms)
     guard codec == FrameRecord.rawCodec || engine.epochs.codec(Int(codec)).level > 0,
-      transforms == 0 || engine.epochs.set(transforms).mask != 0,
+      engine.passesMandatory(transforms),
       Int(record.position) == SlotAllocator.nowhere
         || engine.ports[session.level]?.slots.adopt(Int(record.position)) == true
     else { throw ByteShortage() }

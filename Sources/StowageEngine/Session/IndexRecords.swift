@@ -54,10 +54,18 @@ extension Engine {
         isComplete = false
       }
     }
-    writer.put(generation | kind << 24)
-    writer.put(kind == IndexRecords.free ? 0 : entry.tag)
-    writer.put(value)
-    if let pageSums { writer.put(IndexRecords.tied(pageSums.address(Int(index)).load(as: UInt64.self), to: index)) }
+    // At once: there are millions of them.
+    var record = InlineArray<28, UInt8>(repeating: 0)
+    withUnsafeMutableBytes(of: &record) {
+      $0.storeBytes(of: (generation | kind << 24).littleEndian, toByteOffset: 0, as: UInt32.self)
+      $0.storeBytes(of: (kind == IndexRecords.free ? 0 : entry.tag).littleEndian, toByteOffset: 4, as: UInt64.self)
+      $0.storeBytes(of: value.littleEndian, toByteOffset: 12, as: UInt64.self)
+      if let pageSums {
+        let sum = IndexRecords.tied(pageSums.address(Int(index)).load(as: UInt64.self), to: index)
+        $0.storeBytes(of: sum.littleEndian, toByteOffset: 20, as: UInt64.self)
+      }
+      writer.put(raw: $0.baseAddress.unsafelyUnwrapped, IndexRecords.pageBytes(sums: pageSums != nil))
+    }
     return isComplete
   }
 
@@ -66,18 +74,21 @@ extension Engine {
     let record = frames.record(frame)
     let isThere = record.pointee.count > 0 && Int(record.pointee.level) == session.level && record.pointee.live > 0
     guard isThere, !record.pointee.isDiscardable else {
-      for _ in 0..<IndexRecords.frameBytes + frames.sidecarLength { writer.put(UInt8(0)) }
+      writer.put(zeros: IndexRecords.frameBytes + frames.sidecarLength)
       return record.pointee.count == 0 || Int(record.pointee.level) == session.level
     }
-    writer.put(record.pointee.id)
-    writer.put(record.pointee.position)
-    writer.put(record.pointee.checksum)
-    writer.put(record.pointee.baseSteps)
-    writer.put(record.pointee.places)
-    writer.put(record.pointee.count)
-    writer.put(record.pointee.codec)
-    writer.put(record.pointee.transforms)
-    for _ in 0..<5 { writer.put(UInt8(0)) }
+    var bytes = InlineArray<32, UInt8>(repeating: 0)
+    withUnsafeMutableBytes(of: &bytes) {
+      $0.storeBytes(of: record.pointee.id.littleEndian, toByteOffset: 0, as: UInt64.self)
+      $0.storeBytes(of: record.pointee.position.littleEndian, toByteOffset: 8, as: UInt32.self)
+      $0.storeBytes(of: record.pointee.checksum.littleEndian, toByteOffset: 12, as: UInt32.self)
+      $0.storeBytes(of: record.pointee.baseSteps.littleEndian, toByteOffset: 16, as: UInt32.self)
+      $0.storeBytes(of: record.pointee.places.littleEndian, toByteOffset: 20, as: UInt32.self)
+      $0[24] = record.pointee.count
+      $0[25] = record.pointee.codec
+      $0[26] = record.pointee.transforms
+      writer.put(raw: $0.baseAddress.unsafelyUnwrapped, IndexRecords.frameBytes)
+    }
     writer.put(raw: frames.sidecars(frame), frames.sidecarLength)
     return true
   }

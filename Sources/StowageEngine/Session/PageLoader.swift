@@ -30,11 +30,11 @@ struct PageLoader {
     var codec: UInt8
   }
 
-  /// Frames that are being read into a segment; without a request, none was free.
+  /// Frames that are being read into a segment.
   private struct Reading {
     let run: Run
     let scratch: SegmentIndex
-    let request: RequestPointer?
+    let request: RequestPointer
   }
 
   init?(_ engine: Engine, _ context: Context, _ space: JobSpace) {
@@ -48,53 +48,75 @@ struct PageLoader {
   }
 
   /// Runs that follow each other into the same segments: the last of these is not full.
-  private static let runsTogether = 16
+  private static let runsTogether = 32
 
   /// Loads some. False when nothing is left that could be.
   mutating func loadBatch() -> Bool {
-    var scratches = engine.lock.withLock { () -> (SegmentIndex?, SegmentIndex?) in
+    var scratches: [SegmentIndex] = []
+    scratches.reserveCapacity(JobSpace.turns)
+    engine.lock.withLock {
       keeper.ahead.loaders += 1
-      let first = engine.takeScratch(level: session.level)
-      return (first, engine.hasRoomBesides ? engine.takeScratch(level: session.level) : nil)
-    }
-    if let scratch = scratches.0, let first = nextRun(nil) {
-      // While one run is read, the one before it goes to its level.
-      engine.withOwnSegment(context, engine.chunkLevel(first.codec)) {
-        var reading = begin(first, scratch)
-        var count = 1
-        while count < Self.runsTogether, let spare = scratches.1, let next = nextRun(first.codec) {
-          let following = begin(next, spare)
-          end(reading)
-          (scratches.0, scratches.1) = (spare, scratches.0)
-          reading = following
-          count += 1
-        }
-        end(reading)
-        while count < Self.runsTogether, scratches.1 == nil, let next = nextRun(first.codec) {
-          end(begin(next, scratch))
-          count += 1
-        }
+      while scratches.count < JobSpace.turns, scratches.isEmpty || engine.hasRoomBesides,
+        let segment = engine.takeScratch(level: session.level)
+      {
+        scratches.append(segment)
       }
     }
+    if !scratches.isEmpty, let first = nextRun(nil) { load(first, scratches) }
     return engine.lock.withLock {
-      if let scratch = scratches.0 { engine.giveScratch(scratch) } else { engine.state.pointee.loadsAhead = false }
-      if let scratch = scratches.1 { engine.giveScratch(scratch) }
+      if scratches.isEmpty { engine.state.pointee.loadsAhead = false }
+      for scratch in scratches { engine.giveScratch(scratch) }
       keeper.ahead.loaders -= 1
       return engine.state.pointee.loadsAhead
     }
   }
 
+  /// Loads runs of one codec. While some are read, those before them go to their level.
+  private mutating func load(_ first: Run, _ scratches: [SegmentIndex]) {
+    engine.withOwnSegment(context, engine.chunkLevel(first.codec)) {
+      var readings: [Reading] = []
+      var waiting: Run? = first
+      var begun = 0
+      while true {
+        // Tables and segments are as many as runs in hand, the one that waits for a request among them.
+        if waiting == nil, begun < Self.runsTogether, readings.count < scratches.count { waiting = nextRun(first.codec) }
+        let scratch = scratches[begun % scratches.count]
+        if let run = waiting, readings.count < scratches.count,
+          let request = begin(run, scratch, waits: readings.isEmpty)
+        {
+          readings.append(Reading(run: run, scratch: scratch, request: request))
+          begun += 1
+          waiting = nil
+        } else if readings.isEmpty {
+          // Without one request in all that time.
+          if let run = waiting { abandon(run) }
+          return
+        } else {
+          end(readings.removeFirst())
+        }
+      }
+    }
+  }
+
+  private func abandon(_ run: Run) {
+    fail(port.timedOut("no request is free: earlier calls hang"))
+    unpin(run)
+  }
+
   /// The next frames; nil when they have another codec than the wanted one, or there are none.
   private mutating func nextRun(_ wanted: UInt8?) -> Run? {
-    space = space.flipped
-    var run = Run(space: space, count: 0, codec: wanted ?? FrameRecord.rawCodec)
+    // Those before may be under way: only a run that comes about takes its turn.
+    let turned = space.turned
+    var run = Run(space: turned, count: 0, codec: wanted ?? FrameRecord.rawCodec)
     var isOver = false
     while !isOver {
       engine.lock.withLock {
         for _ in 0..<1024 where !isOver { isOver = !addFrame(&run, isFirst: run.count == 0, wanted) }
       }
     }
-    return run.count > 0 ? run : nil
+    guard run.count > 0 else { return nil }
+    space = turned
+    return run
   }
 
   /// Looks at one frame. With the lock. False when the run is at its end.
@@ -116,13 +138,14 @@ struct PageLoader {
       guard wanted == nil || codec == wanted else { return false }
       run.codec = codec
     } else {
-      guard codec == run.codec, record.pointee.position == space.outgoing[run.count - 1].position &+ 1 else { return false }
+      guard codec == run.codec, record.pointee.position == run.space.outgoing[run.count - 1].position &+ 1 else { return false }
     }
     keeper.ahead.cursor += 1
     record.pointee.pins += 1
-    space.outgoing[run.count].frame = frame
-    space.outgoing[run.count].id = record.pointee.id
-    space.outgoing[run.count].position = record.pointee.position
+    let next = run.space.outgoing + run.count
+    next.pointee.frame = frame
+    next.pointee.id = record.pointee.id
+    next.pointee.position = record.pointee.position
     run.count += 1
     return true
   }
@@ -133,30 +156,26 @@ struct PageLoader {
       record.pointee.flags == 0, record.pointee.pins < 128
     else { return false }
     let level = engine.levels + engine.chunkLevel(record.pointee.codec)
-    return level.pointee.segments + engine.workers.count < level.pointee.high && engine.hasRoomForPut
+    // What is under way comes on top.
+    return level.pointee.segments + engine.workers.count + level.pointee.high / 16 < level.pointee.high && engine.hasRoomForPut
   }
 
-  private func begin(_ run: Run, _ scratch: SegmentIndex) -> Reading {
+  private func begin(_ run: Run, _ scratch: SegmentIndex, waits: Bool) -> RequestPointer? {
     let outgoing = run.space.outgoing
-    let request = port.beginRead(
+    return port.beginRead(
       context, slot: UInt64(outgoing[0].position), count: run.count, .frame, ids: { outgoing[$0].id },
-      into: engine.arena.bytes(scratch), holder: scratch,
+      into: engine.arena.bytes(scratch), holder: scratch, keep: BackingPort.keptForLoads, waits: waits,
       pin: { segment in engine.lock.withLock { engine.arena.head(segment).pointee.pins += 1 } })
-    return Reading(run: run, scratch: scratch, request: request)
   }
 
   private func end(_ reading: Reading) {
     let run = reading.run
     defer { unpin(run) }
-    let result = reading.request.map { port.endRead($0) } ?? port.timedOut("no request is free: earlier calls hang")
+    let result = port.endRead(reading.request)
     guard result == STOWAGE_OK else {
       // What is damaged is found when it is asked for, by its name.
-      guard !TierResult.isDamage(result) else { return }
-      return engine.lock.withLock {
-        keeper.ahead.failure = .unavailable(
-          tier: engine.plan.levels[session.level].name, reason: port.lastFailure(result))
-        engine.state.pointee.loadsAhead = false
-      }
+      if !TierResult.isDamage(result) { fail(result) }
+      return
     }
     let base = UnsafeRawPointer(engine.arena.bytes(reading.scratch))
     var pages = 0
@@ -164,6 +183,14 @@ struct PageLoader {
     engine.lock.withLock {
       keeper.ahead.pages += pages
       keeper.ahead.bytesRead += run.count * engine.pageSize
+    }
+  }
+
+  private func fail(_ result: Int32) {
+    engine.lock.withLock {
+      keeper.ahead.failure = .unavailable(
+        tier: engine.plan.levels[session.level].name, reason: port.lastFailure(result))
+      engine.state.pointee.loadsAhead = false
     }
   }
 

@@ -253,7 +253,7 @@ struct PageSaver {
       bin += frames
     }
     if !sender.finish({ publish($0, codec: number) }) { isSent = false }
-    guard isSent else { throw engine.writeFailure(session.level) }
+    guard isSent else { throw sender.failure ?? engine.writeFailure(session.level) }
   }
 
   private mutating func publish(_ write: FrameWrite, codec: UInt8) {

@@ -44,8 +44,10 @@ extension Engine {
     root.frameIDLimit += Self.frameIDReserve
     root.chunkIDReserve += Self.chunkIDReserve
     root.epochLimit = nextEpoch
-    if root.flags.contains(.once) { root.flags.insert(.used) }
-    root.flags.remove(.suspended)
+    if keeper.configuration.start != .alter {
+      if root.flags.contains(.once) { root.flags.insert(.used) }
+      root.flags.remove(.suspended)
+    }
     let new = root.encoded()
     guard (try? SessionRoot(decoding: new)) != nil else {
       throw .session(.tier, "the session's numbers are used up; take its pages over to a new one")

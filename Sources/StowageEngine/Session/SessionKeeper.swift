@@ -99,6 +99,10 @@ extension Engine {
     return mask
   }
 
+  /// Whether what a transform set says has gone through every mandatory tier. Who has no key could name another set in the
+  /// clear root, with bytes that nothing authenticates.
+  func passesMandatory(_ set: UInt8) -> Bool { mandatoryTransforms & ~epochs.set(set).mask == 0 }
+
   /// Straight to the session's tier.
   func sessionRoute(_ session: SessionTables, codec: Int) -> Route {
     var route = Route(target: session.level, isFrames: true)

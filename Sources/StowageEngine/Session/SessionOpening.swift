@@ -26,10 +26,14 @@ extension Engine {
         try openTier(at: index, epoch: UInt32(index + 1))
       }
       try refuseSessions()
+      // Far enough from the last one that the first checkpoint's limit leaves some to later runs.
+      pages.setLimit(Place.generationMax / 2)
       try beginSession(root, keeper, session)
       return nil
     case .resume(let isForced):
       return try openTiers(of: try image(root, keeper, session, isForced: isForced), keeper, session)
+    case .alter:
+      return try openTiers(of: try image(root, keeper, session, isForced: true), keeper, session)
     case .inspect:
       let image = try image(root, keeper, session, isForced: true)
       guard !keeper.describes else {
@@ -207,6 +211,12 @@ extension Engine {
       try prepare(keeper.context, level: level)
     }
     try placeSets(image)
+    let root = image.root
+    for stream in [root.tail, root.pages, root.frames, root.places] + root.deltas
+    where !stream.isEmpty && !passesMandatory(stream.transforms) {
+      throw sessionError(
+        .damaged(slot: stream.top.slot, "it is said not to have gone through a tier that is mandatory"), session)
+    }
     let reader = StreamReader(self, keeper.context, level: session.level, sidecars: Int(image.root.sidecarLength))
     let tail: [UInt8]
     do throws(StreamFault) {

@@ -117,7 +117,7 @@ struct StreamWriter {
     var arrived: [FrameWrite] = []
     let isSent = sender.send(count) { arrived.append($0) }
     for write in arrived { note(write) }
-    guard isSent else { throw engine.writeFailure(route.target) }
+    guard isSent else { throw sender.failure ?? engine.writeFailure(route.target) }
   }
 
   private mutating func note(_ write: FrameWrite) {
@@ -146,7 +146,7 @@ struct StreamWriter {
   mutating func finish() throws(StoreError) -> StreamPlace {
     defer { abandon() }
     if filled > 0 { try send() }
-    guard sendLast() else { throw engine.writeFailure(route.target) }
+    guard sendLast() else { throw sender.failure ?? engine.writeFailure(route.target) }
     abandon()
     var place = StreamPlace()
     place.length = length

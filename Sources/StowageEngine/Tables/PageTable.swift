@@ -15,6 +15,7 @@ struct PageTable: @unchecked Sendable {
     var latest: UInt32 = 1
     /// Entries whose next generation is not below the limit yet, linked as the free ones are.
     var parked: UInt64 = 0
+    var parkedCount = 0
     /// While a session is resumed: entries below are not all read yet, and those that are free are not linked.
     var unlinked: UInt32 = 0
   }
@@ -32,6 +33,8 @@ struct PageTable: @unchecked Sendable {
   }
 
   var live: Int { state.pointee.live }
+  /// Entries that wait for the next limit.
+  var parkedCount: Int { state.pointee.parkedCount }
   var byteCount: Int { table.byteCount }
   /// What the next `allocate` would add to `byteCount`.
   var growth: Int { state.pointee.free != 0 ? 0 : table.growth() }
@@ -81,6 +84,7 @@ struct PageTable: @unchecked Sendable {
     }
     entry.pointee.place = Place.free(next: state.pointee.parked).with(generation: generation + 1)
     state.pointee.parked = UInt64(index) + 1
+    state.pointee.parkedCount += 1
     state.pointee.latest = max(state.pointee.latest, generation + 1)
   }
 
@@ -109,6 +113,7 @@ extension PageTable {
     state.pointee.limit = min(limit, Place.generationMax + 1)
     var next = state.pointee.parked
     state.pointee.parked = 0
+    state.pointee.parkedCount = 0
     while next != 0 {
       let own = next
       let entry = entry(UInt32(own - 1))
@@ -117,7 +122,12 @@ extension PageTable {
       let isFree = place.generation < state.pointee.limit
       entry.pointee.place =
         Place.free(next: isFree ? state.pointee.free : state.pointee.parked).with(generation: place.generation)
-      if isFree { state.pointee.free = own } else { state.pointee.parked = own }
+      if isFree {
+        state.pointee.free = own
+      } else {
+        state.pointee.parked = own
+        state.pointee.parkedCount += 1
+      }
     }
   }
 

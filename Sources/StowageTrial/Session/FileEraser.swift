@@ -30,6 +30,9 @@ public final class FileEraser: Sendable {
     guard fstat(descriptor, &status) == 0, status.st_mode & S_IFMT == S_IFREG else {
       throw .input("\(path) is no regular file")
     }
+    guard status.st_nlink <= 1 else {
+      throw .input("\(path) has \(status.st_nlink) names, and all would lose what is in it; remove those that are too many")
+    }
     // As a store locks it.
     guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else {
       throw .input("\(path) is in use by a store, in this process or another; end that first")

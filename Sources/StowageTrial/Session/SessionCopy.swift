@@ -7,6 +7,8 @@ import Synchronization
 /// Takes every page of a session over to another one, under the handles and tags that they have.
 public struct SessionCopy {
   private static let batch = 16
+  private static let attempts = 5
+  private static let pauseBetweenAttempts: useconds_t = 200_000
 
   private let source: Store
   private let target: Store
@@ -54,6 +56,19 @@ public struct SessionCopy {
     var done: Int { finished.load(ordering: .relaxed) }
     var failure: StoreError? { failed.withLock { $0 } }
 
+    /// What is not to be had now is asked for again for a while.
+    private func peek(_ handle: Handle, into buffer: UnsafeMutableRawBufferPointer) throws(StoreError) {
+      for attempt in 1... {
+        do throws(StoreError) {
+          _ = try source.peek(handle, into: buffer)
+          return
+        } catch {
+          guard case .unavailable = error, attempt < SessionCopy.attempts, (try? Interruption.check()) != nil else { throw error }
+          usleep(SessionCopy.pauseBetweenAttempts)
+        }
+      }
+    }
+
     func work() {
       let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: source.pageSize, alignment: 4096)
       defer { buffer.deallocate() }
@@ -62,7 +77,7 @@ public struct SessionCopy {
         guard first < pages.count else { return }
         for page in pages[first..<min(first + SessionCopy.batch, pages.count)] {
           do throws(StoreError) {
-            try source.peek(page.handle, into: buffer)
+            try peek(page.handle, into: buffer)
             try target.replace(page.handle, with: UnsafeRawBufferPointer(buffer))
           } catch {
             return failed.withLock { $0 = $0 ?? error }
