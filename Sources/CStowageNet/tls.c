@@ -126,6 +126,8 @@ static int set_up(stowage_tls_server *server, const char *certificate, const cha
   SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF);
   SSL_CTX_set_options(context, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_TICKET);
   SSL_CTX_set_num_tickets(context, 0);
+  // Keys that both sides know are sessions to the library, which with clients' certificates wants to know whose they are.
+  SSL_CTX_set_session_id_context(context, (const unsigned char *)"stowage", 7);
   if (certificate) {
     if (SSL_CTX_use_certificate_chain_file(context, certificate) != 1)
       return say(error, size, certificate, "no usable certificate"), 0;

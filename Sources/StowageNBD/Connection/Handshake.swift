@@ -58,6 +58,8 @@ struct Handshake {
     guard receiveNumber(UInt64.self) == NBD.optionMagic, let option = receiveNumber(UInt32.self),
       let length = receiveNumber(UInt32.self), length <= Self.optionBytesSkipped, let data = receive(Int(length))
     else { return .end }
+    // This one option has no reply that says no.
+    if option == NBD.Option.exportName, service.isEnding || data.count > Self.optionBytesMax { return .end }
     guard data.count <= Self.optionBytesMax else { return reply(option, NBD.OptionReply.tooBig, "the option is too long") }
     if option == NBD.Option.abort {
       _ = reply(option, NBD.OptionReply.ack)
@@ -195,6 +197,8 @@ struct Handshake {
   // MARK: Contexts
 
   private mutating func metaContext(_ option: UInt32, _ data: [UInt8]) -> Step {
+    // What was set before does not count any more, also when this fails.
+    if option == NBD.Option.setMetaContext { contexts = nil }
     guard hasStructuredReplies else {
       return reply(option, NBD.OptionReply.invalid, "structured replies must be agreed on before")
     }

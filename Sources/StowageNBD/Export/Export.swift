@@ -223,8 +223,20 @@ public final class Export: Sendable {
   /// A page that a session held.
   /// - Returns: false when the block has one already, or is past the end.
   func adopt(_ handle: Handle, _ tag: BlockTag) -> Bool {
-    guard tag.block < map.blocks, map.load(tag.block).isHole, map.claim(limit: .max) else { return false }
-    _ = map.exchange(tag.block, tag.isLost ? .lost(handle) : BlockWord(handle))
+    guard tag.block < map.blocks else { return false }
+    let known = map.load(tag.block)
+    if known.isHole {
+      guard map.claim(limit: .max) else { return false }
+      _ = map.exchange(tag.block, tag.isLost ? .lost(handle) : BlockWord(handle))
+      return true
+    }
+    // A block that was lost and written anew just before the checkpoint has both: what was written counts.
+    guard known.isLost != tag.isLost else { return false }
+    if tag.isLost {
+      discard(BlockWord(handle))
+    } else {
+      discard(map.exchange(tag.block, BlockWord(handle)))
+    }
     return true
   }
 

@@ -37,14 +37,18 @@ public struct Listener: Sendable {
     _ = fcntl(descriptor, F_SETFD, FD_CLOEXEC)
     _ = fcntl(descriptor, F_SETFL, fcntl(descriptor, F_GETFL) | O_NONBLOCK)
     self.descriptor = descriptor
-    address = Self.address(of: descriptor) ?? .unix("descriptor \(descriptor)")
+    guard let address = Self.address(of: descriptor) else {
+      throw ExportError("descriptor \(descriptor), given for socket activation, is neither a Unix nor a TCP socket")
+    }
+    self.address = address
     ownsPath = false
   }
 
   /// Ends it: nobody can connect any more.
   public func close() {
-    Glibc.close(descriptor)
+    // The path first: once it is closed, another server may have taken it over.
     if ownsPath, case .unix(let path) = address { unlink(path) }
+    Glibc.close(descriptor)
   }
 
   private static func failure(_ address: ListenAddress, _ what: String) -> ExportError {

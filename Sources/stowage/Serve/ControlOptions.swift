@@ -11,7 +11,7 @@ struct ControlOptions: ParsableArguments {
     name: .customLong("control"),
     help: ArgumentHelp(
       "The daemon's control socket (default: STOWAGE_CONTROL, else control.sock in the folder 'stowage' of "
-        + "XDG_RUNTIME_DIR, for root of /run).", valueName: "file"))
+        + "XDG_RUNTIME_DIR; for root in /run/stowage).", valueName: "file"))
   var path: String?
 
   var client: ControlClient { ControlClient(ControlPath.resolve(path, configured: nil)) }
@@ -26,10 +26,12 @@ enum ControlPath {
 
   /// Where sockets are by default; only the user's own.
   static var folder: String {
+    // The same for root from a login and from a service manager.
+    if geteuid() == 0 { return "/run/stowage" }
     if let folder = getenv("XDG_RUNTIME_DIR"), folder.pointee == UInt8(ascii: "/") {
       return String(cString: folder) + "/stowage"
     }
-    return geteuid() == 0 ? "/run/stowage" : "/tmp/stowage-\(geteuid())"
+    return "/tmp/stowage-\(geteuid())"
   }
 
   /// Makes the folder of a control socket, if it is missing, and makes sure that nobody else can get at what is in it.
@@ -43,10 +45,12 @@ enum ControlPath {
       throw ExportError("\(folder), where the control socket is to be, is no folder; name another with --control")
     }
     let isOwn = status.st_uid == geteuid() && status.st_mode & 0o022 == 0
-    // Another's folder will do if only the owner of a file can remove it there, as in /tmp.
-    guard isOwn || status.st_mode & S_ISVTX != 0 || (status.st_uid == 0 && status.st_mode & 0o022 == 0) else {
+    // In the system's folder with the sticky bit, such as /tmp, only the owner of a file can remove it; in another user's he
+    // can, too.
+    let isTrusted = status.st_uid == 0 || status.st_uid == geteuid()
+    guard isOwn || (isTrusted && (status.st_mode & S_ISVTX != 0 || status.st_mode & 0o022 == 0)) else {
       throw ExportError(
-        "others can write to \(folder), where the control socket is to be; name a folder of your own with --control")
+        "others can change what is in \(folder), where the control socket is to be; name a folder of your own with --control")
     }
   }
 }

@@ -22,6 +22,8 @@ final class Daemon: @unchecked Sendable {
   private let controlListener: Listener
   private let output: ServeOutput
   private let isEncrypted: Bool
+  private let waiter: EndWaiter
+  private let wasSuspended: Bool
 
   /// Opens everything; nobody is served yet.
   init(command: ServeCommand, settings: ServeSettings, file: ChainSettings, memory: Int?) throws {
@@ -30,7 +32,8 @@ final class Daemon: @unchecked Sendable {
     output = ServeOutput(json: command.json)
     ServeOutput.raiseDescriptorLimit()
     let addresses = try Self.addresses(settings)
-    var opening = try StoreOpening(command: command, settings: settings, memory: memory ?? Self.defaultMemory)
+    var opening = try StoreOpening(
+      command: command, settings: settings, memory: memory, defaultMemory: Self.defaultMemory)
     var notes = opening.resolved.notes
     if settings.swap == true {
       let admitted = try SwapMode.admit(opening.resolved.chain, isDefault: file.tiers == nil)
@@ -39,18 +42,25 @@ final class Daemon: @unchecked Sendable {
       notes += admitted.notes
     }
     isChangeable = opening.resolved.configuration.isChainChangeable
+    wasSuspended = opening.wasSuspended
     // Sockets before the store: who is in use already must not touch another's session.
     try ControlPath.prepare(settings.control!)
     controlListener = try Listener(.unix(settings.control!))
     var opened: [Listener] = []
     var half: Store?
     do {
-      for descriptor in ServiceManager.activatedDescriptors() { opened.append(try Listener(activated: descriptor)) }
+      for descriptor in ServiceManager.activatedDescriptors() {
+        opened.append(try Listener(activated: descriptor))
+        try Self.check(opened[opened.count - 1].address, settings)
+      }
       if opened.isEmpty || !settings.listen.isEmpty { for address in addresses { opened.append(try Listener(address)) } }
       let drops = DropRelay()
       if settings.swap == true { notes += try SwapMode.enter() }
+      // From here on there is something to lose: who asks for the end gets an orderly one, when all is open.
+      waiter = EndWaiter()
       store = try opening.open { drops.deliver($0) }
       half = store
+      try opening.checkCanBeKept(store)
       exports = try ExportSet(
         Self.exports(settings), store: store, wasSuspended: opening.wasSuspended, forgets: settings.discard == true)
       drops.target = exports
@@ -75,12 +85,19 @@ final class Daemon: @unchecked Sendable {
           "'\(DisplayText.plain(text))' is no address to listen on; expected unix:PATH, tcp:ADDRESS or tcp:ADDRESS:PORT, "
             + "the address in digits")
       }
-      guard address.isLocal || settings.tls.isRequired == true || settings.insecure == true else {
-        throw ExportError(
-          "other machines can reach \(address), and nothing keeps them from reading the disks; require TLS "
-            + "(--tls-required with a certificate or keys), or say --insecure")
-      }
+      try check(address, settings)
       return address
+    }
+  }
+
+  /// Clients of other machines must be known: a certificate of the server's alone hides what is said, from whomever.
+  private static func check(_ address: ListenAddress, _ settings: ServeSettings) throws(ExportError) {
+    let tls = settings.tls
+    let knowsClients = tls.isRequired == true && (tls.clientAuthority != nil || (tls.psk != nil && tls.certificate == nil))
+    guard address.isLocal || knowsClients || settings.insecure == true else {
+      throw ExportError(
+        "other machines can reach \(address), and nothing keeps them from reading the disks; require TLS that knows its "
+          + "clients (--tls-required, and --tls-client-authority or --tls-psk without a certificate), or say --insecure")
     }
   }
 
@@ -114,10 +131,16 @@ final class Daemon: @unchecked Sendable {
   /// Serves until it is told to end.
   /// - Returns: whether all went well.
   func run() throws -> Bool {
-    let waiter = EndWaiter()
-    for listener in listeners { try server.serve(listener) }
+    do {
+      for listener in listeners { try server.serve(listener) }
+    } catch {
+      server.stop()
+      controlListener.close()
+      if wasSuspended, store.sessionSummary != nil { _ = try? store.suspend() }
+      throw error
+    }
     let control = ControlServer(descriptor: controlListener.descriptor, program: HostTable.version) { [self] request in
-      DaemonControl(daemon: self, waiter: waiter).answer(request)
+      DaemonControl(daemon: self, waiter: self.waiter).answer(request)
     }
     control.start()
     output.ready(listeners, exports, isEncrypted: isEncrypted, control: settings.control!)
@@ -125,11 +148,15 @@ final class Daemon: @unchecked Sendable {
     while true {
       let request = waiter.wait()
       let outcome = end(discards: request.discards || settings.discard == true, output: request.isSignal ? output : nil)
+      if case .stays = outcome {
+        request.answer(outcome)
+        continue
+      }
+      // Who is told that it has ended can begin another one there at once.
+      controlListener.close()
       request.answer(outcome)
-      if case .stays = outcome { continue }
       // The control thread may still be writing its answer.
       if !request.isSignal { usleep(200_000) }
-      controlListener.close()
       if case .failed(let reason) = outcome {
         Terminal.complain(reason)
         return false
@@ -170,7 +197,7 @@ final class Daemon: @unchecked Sendable {
     ServiceManager.notify("STOPPING=1\nSTATUS=suspending")
     server.stop()
     do throws(StoreError) {
-      let report = try store.suspend()
+      let report = try suspended()
       let members: KeyValuePairs<String, JSONValue> = [
         "state": .text("suspended"), "pages": .number(report.pages), "bytes_written": .number(report.bytesWritten),
       ]
@@ -179,8 +206,19 @@ final class Daemon: @unchecked Sendable {
     } catch {
       // A checkpoint was completed a moment ago.
       store.close()
-      return .failed("what was written in the last moment is lost: \(error); the checkpoint before it can be resumed")
+      return .failed(
+        "the session could not be suspended: \(error); its last checkpoint can be resumed: durable exports as they were "
+          + "flushed, volatile ones empty")
     }
+  }
+
+  /// Nobody is served any more, but the store is open until it has worked: what fails for a moment is tried again.
+  private func suspended() throws(StoreError) -> CheckpointReport {
+    for _ in 0..<5 {
+      if let report = try? store.suspend() { return report }
+      sleep(1)
+    }
+    return try store.suspend()
   }
 }
 

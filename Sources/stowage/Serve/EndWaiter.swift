@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 internal import Dispatch
+internal import Foundation
 internal import Glibc
 internal import StowageControl
 internal import Synchronization
@@ -35,17 +36,25 @@ final class EndRequest: Sendable {
   }
 }
 
-/// Where the main thread waits for the end. Signals that ask for it are taken here and nowhere else; a second one while
-/// the first is being served ends the process at once.
+/// Where the main thread waits for the end. Signals that ask for it are taken here and nowhere else. While one is served, a
+/// second one ends the process, but not at once: a key pressed twice, or a terminal's and a script's, are one wish.
 final class EndWaiter: Sendable {
   /// Wakes the main thread for a request of another one.
   private static let wake = SIGUSR1
-  private static let ending = [SIGTERM, SIGINT, SIGHUP]
+  private static let patienceSeconds = 3
 
+  /// Those that are ignored (nohup, the background of a script) stay so.
+  private let ending: [Int32]
   private let requests = Mutex<[EndRequest]>([])
+  /// The number of the request that is served; 0: none is.
+  private let served = Mutex<(now: Int, last: Int)>((0, 0))
 
   init() {
-    var signals = Self.set(Self.ending + [Self.wake])
+    ending = [SIGTERM, SIGINT, SIGHUP].filter { number in
+      var action = sigaction()
+      return sigaction(number, nil, &action) != 0 || unsafeBitCast(action.__sigaction_handler, to: Int.self) != 1
+    }
+    var signals = Self.set(ending + [Self.wake])
     pthread_sigmask(SIG_BLOCK, &signals, nil)
   }
 
@@ -58,20 +67,32 @@ final class EndWaiter: Sendable {
 
   /// The next request. On the main thread.
   func wait() -> EndRequest {
-    var signals = Self.set(Self.ending + [Self.wake])
-    // While one is served, a second signal does what it does to any process.
-    var fatal = Self.set(Self.ending)
-    pthread_sigmask(SIG_BLOCK, &fatal, nil)
+    served.withLock { $0.now = 0 }
+    var signals = Self.set(ending + [Self.wake])
     while true {
       if let next = requests.withLock({ $0.isEmpty ? nil : $0.removeFirst() }) { return begin(next) }
       let number = sigwaitinfo(&signals, nil)
-      if Self.ending.contains(number) { return begin(EndRequest(discards: false, isSignal: true)) }
+      if ending.contains(number) { return begin(EndRequest(discards: false, isSignal: true)) }
     }
   }
 
+  /// A thread lets signals through that come when the request has taken some seconds.
   private func begin(_ request: EndRequest) -> EndRequest {
-    var fatal = Self.set(Self.ending)
-    pthread_sigmask(SIG_UNBLOCK, &fatal, nil)
+    let number = served.withLock {
+      $0.last += 1
+      $0.now = $0.last
+      return $0.now
+    }
+    Thread.detachNewThread { [self] in
+      sleep(UInt32(Self.patienceSeconds))
+      // Those that came meanwhile belong to the first.
+      var none = timespec()
+      var fatal = Self.set(ending)
+      guard served.withLock({ $0.now == number }) else { return }
+      while sigtimedwait(&fatal, nil, &none) > 0 {}
+      pthread_sigmask(SIG_UNBLOCK, &fatal, nil)
+      while served.withLock({ $0.now == number }) { usleep(50_000) }
+    }
     return request
   }
 

@@ -83,6 +83,8 @@ struct ServeCommand: ParsableCommand {
   }
 
   func run() throws {
+    // Who reads the output may end before this does.
+    signal(SIGPIPE, SIG_IGN)
     var command = self
     let environment = try ServeEnvironment.current
     command.chain.config = chain.config ?? environment.config

@@ -14,15 +14,16 @@ struct StoreOpening {
   let wasSuspended: Bool
   private let key: SessionKey?
 
-  init(command: ServeCommand, settings: ServeSettings, memory: Int) throws {
+  /// - Parameter memory: what flags or environment say, before the configuration.
+  init(command: ServeCommand, settings: ServeSettings, memory: Int?, defaultMemory: Int) throws {
     let place = Self.place(command)
     let old = try settings.session == nil ? nil : Self.session(command, place)
     key = try command.keys.read(isNew: old == nil)
     resolved = try command.chain.resolve(
-      defaultMemory: max(memory, old.map { SessionOpening.memory(for: $0.description) } ?? 0),
+      defaultMemory: max(defaultMemory, old.map { SessionOpening.memory(for: $0.description) } ?? 0),
       defaults: [SessionFile.plugin: place]
     ) {
-      if let memory = command.memory { $0.memory = memory }
+      if let memory { $0.memory = memory }
       SessionChain.place(place, in: &$0)
       if let old { SessionChain.adopt(old.description, old.file, for: .existing, in: &$0) }
     }
@@ -42,18 +43,27 @@ struct StoreOpening {
       name: name, attributes: Self.attributes, start: old == nil ? .create(replacing: false) : .resume(force: command.force))
   }
 
-  /// Opens the store. With a session, a checkpoint is made at once: what cannot be kept is told now, not at the end.
+  /// Opens the store.
   func open(_ destructor: @escaping Destructor) throws -> Store {
     do {
-      let store = try Store(configuration: resolved.configuration, chain: resolved.chain, destructor: destructor)
-      if resolved.configuration.session != nil { try store.checkpoint() }
-      return store
-    } catch StoreError.unsupported(let reason) {
-      let hint = key == nil && !SessionKey.takers(resolved.chain).isEmpty ? "; give --key-file or --passphrase" : ""
-      throw ExportError(reason + hint)
+      return try Store(configuration: resolved.configuration, chain: resolved.chain, destructor: destructor)
     } catch {
-      throw SessionOpening.explained(error, key: key, resolved.chain, force: "--force")
+      throw explained(error)
     }
+  }
+
+  /// With a session, a checkpoint is made at once: what cannot be kept is told now, not at the end.
+  func checkCanBeKept(_ store: Store) throws {
+    guard resolved.configuration.session != nil else { return }
+    do { try store.checkpoint() } catch { throw explained(error) }
+  }
+
+  private func explained(_ error: StoreError) -> any Error {
+    guard case .unsupported(let reason) = error else {
+      return SessionOpening.explained(error, key: key, resolved.chain, force: "--force")
+    }
+    let hint = key == nil && !SessionKey.takers(resolved.chain).isEmpty ? "; give --key-file or --passphrase" : ""
+    return ExportError(reason + hint)
   }
 
   /// What the flags say of the swap file.

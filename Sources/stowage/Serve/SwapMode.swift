@@ -10,7 +10,8 @@ enum SwapMode {
   /// Tiers that can be used; the others are left out of a default chain, and refused in one that was asked for.
   static func admit(_ chain: [ChainTier], isDefault: Bool) throws(ExportError) -> (chain: [ChainTier], notes: [String]) {
     let unfit = chain.filter { !$0.table.flags.contains(.swapSafe) }
-    guard isDefault || unfit.isEmpty else {
+    // What is mandatory is never left out: data would go on without what protects it.
+    guard (isDefault && !unfit.contains { $0.table.isMandatory }) || unfit.isEmpty else {
       throw ExportError(
         "--swap: tier '\(unfit[0].name)' does not declare itself swap-safe, so it may need memory just when there is none; "
           + "leave it out")
