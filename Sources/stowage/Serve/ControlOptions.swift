@@ -11,7 +11,7 @@ struct ControlOptions: ParsableArguments {
     name: .customLong("control"),
     help: ArgumentHelp(
       "The daemon's control socket (default: STOWAGE_CONTROL, else control.sock in the folder 'stowage' of "
-        + "XDG_RUNTIME_DIR; for root in /run/stowage).", valueName: "file"))
+        + "XDG_RUNTIME_DIR; for root without one of its own in /run/stowage).", valueName: "file"))
   var path: String?
 
   var client: ControlClient { ControlClient(ControlPath.resolve(path, configured: nil)) }
@@ -26,12 +26,10 @@ enum ControlPath {
 
   /// Where sockets are by default; only the user's own.
   static var folder: String {
-    // The same for root from a login and from a service manager.
-    if geteuid() == 0 { return "/run/stowage" }
-    if let folder = getenv("XDG_RUNTIME_DIR"), folder.pointee == UInt8(ascii: "/") {
-      return String(cString: folder) + "/stowage"
-    }
-    return "/tmp/stowage-\(geteuid())"
+    let named = getenv("XDG_RUNTIME_DIR").map { String(cString: $0) } ?? ""
+    // The same for root from a service manager and from a login, whose folder goes with it.
+    if geteuid() == 0, !named.hasPrefix("/") || named.hasPrefix("/run/user/") { return "/run/stowage" }
+    return named.hasPrefix("/") ? named + "/stowage" : "/tmp/stowage-\(geteuid())"
   }
 
   /// Makes the folder of a control socket, if it is missing, and makes sure that nobody else can get at what is in it.
