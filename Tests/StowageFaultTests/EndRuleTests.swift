@@ -273,6 +273,26 @@ extension FaultTests {
       #expect(rig.drops.all.isEmpty)
     }
 
+    @Test("rule 10: frames in RAM are moved together when others have left holes between them")
+    func holesOfFrames() throws {
+      let (pack, _) = faultyTransform("pack", limit: 128 << 10)
+      let (cipher, _) = faultyTransform("cipher", limit: 512 << 10)
+      let (backing, _) = faultyBacking(slots: 40)
+      let rig = try Rig([pack, cipher, backing])
+      guard case .full = rig.putUntilFull(most: 3000, payload: 900) else { Issue.record("never full"); return }
+      let whole = rig.handles.count
+      let frames = rig.level(2).ramBytes
+      // Neighbours go together, so whole frames end, a few in every segment.
+      for (index, handle) in rig.handles.enumerated() where index / 8 % 2 == 0 { #expect(rig.take(handle) == .right) }
+      rig.clock?.advance(60_000)
+      rig.settle()
+      let left = rig.handles.count
+      _ = rig.putUntilFull(most: 3000, payload: 900)
+      print("holes: \(whole) pages, \(left) left, \(rig.handles.count) again; \(frames) bytes of frames in RAM; \(rig.whereabouts)")
+      #expect(rig.handles.count > whole * 9 / 10, "\(rig.handles.count) instead of \(whole) pages: \(rig.whereabouts)")
+      rig.expectTakesAll()
+    }
+
     @Test("rule 11: without any tier a store refuses at its limit")
     func fullAlone() throws {
       let rig = try Rig([], memory: 2 << 20, store: nil)

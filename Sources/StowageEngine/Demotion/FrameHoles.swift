@@ -24,7 +24,8 @@ extension Engine {
     let frameCount = Int(arena.head(segment).pointee.used) / pageSize
     var index = 0
     while index < frameCount {
-      guard frameOwner(segment, index).pointee != .max else {
+      // Frames go on ending meanwhile.
+      guard lock.withLock({ frameOwner(segment, index).pointee != .max }) else {
         index += 1
         continue
       }

@@ -18,14 +18,15 @@ struct FrameWrite {
   fileprivate(set) var scratches = (noSegment, noSegment)
   /// What the requests keep pinned.
   fileprivate(set) var holder = noSegment
-  fileprivate var began: UInt64 = 0
+  /// Nanoseconds in the beginning and the waiting; what is done between them is no cost of the level.
+  fileprivate var spent: UInt64 = 0
   /// Of the port: requests under way, how many frames are in them or done, and what went wrong first.
   var started: RequestPointer?
   var first = 0
   var outcome = STOWAGE_OK
 
   /// Whether all of it was begun. Until then `end` may have to wait for requests of others: who holds any must not.
-  var isUnderWay: Bool { first == count || holder == noSegment }
+  var isUnderWay: Bool { first == count }
 
   init(space: JobSpace, count: Int, level: Int) {
     self.space = space
@@ -216,17 +217,20 @@ extension Engine {
       return false
     }
     write.holder = holder
-    write.began = environment.now()
-    port.beginWrite(&write, context, pin: { lock.withLock { arena.head(holder).pointee.pins += 1 } }, epochs: { epochs.set($0).sum })
+    let began = environment.now()
+    port.beginWrite(
+      &write, context, pin: { lock.withLock { arena.head(holder).pointee.pins += 1 } }, epochs: { epochs.set($0).sum })
+    write.spent = environment.now() &- began
     return true
   }
 
   private func endWriting(_ write: inout FrameWrite, _ context: Context) -> Bool {
     guard let port = ports[write.level] else { return false }
     let (space, count, level, holder) = (write.space, write.count, write.level, write.holder)
+    let began = environment.now()
     let result = port.endWrite(
       &write, context, pin: { lock.withLock { arena.head(holder).pointee.pins += 1 } }, epochs: { epochs.set($0).sum })
-    let elapsed = environment.now() &- write.began
+    let elapsed = write.spent &+ environment.now() &- began
     // A tier that refuses may have grown smaller.
     let total = result == STOWAGE_OK ? nil : try? port.readCapacity()
     lock.lock()

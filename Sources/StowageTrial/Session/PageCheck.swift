@@ -28,9 +28,6 @@ public struct PageCheck {
     public var findings: [Finding] = []
   }
 
-  private static let attempts = 5
-  private static let pauseBetweenAttempts: useconds_t = 200_000
-  private static let batch = 16
   private static let mostThreads = 8
 
   private let configuration: StoreConfiguration
@@ -51,79 +48,52 @@ public struct PageCheck {
     defer { store.close() }
     var pages: [PageSummary] = []
     try store.forEachPage { pages.append($0) }
-    let sweep = Sweep(store: store, pages: pages, log: log)
-    let (total, pageSize) = (pages.count * store.pageSize, store.pageSize)
-    checking { WorkSample(done: sweep.done * pageSize, total: total) }
+    let sweep = PageSweep(pages, pageSize: store.pageSize)
+    let pageCheck = SinglePageCheck(store: store, log: log)
+    checking { sweep.sample }
     let start = monotonicNanoseconds()
-    let threads = (0..<max(1, min(Self.mostThreads, Int(sysconf(Int32(_SC_NPROCESSORS_ONLN))) * 2))).map { _ in
-      BackgroundThread()
-    }
-    for thread in threads { thread.start { sweep.work() } }
-    for thread in threads { thread.join() }
+    sweep.run(threads: min(Self.mostThreads, Int(sysconf(Int32(_SC_NPROCESSORS_ONLN))) * 2), pageCheck.note)
     try Interruption.check()
     var result = Result()
     result.pages = pages.count
     result.checked = sweep.done
-    result.pageSize = pageSize
+    result.pageSize = store.pageSize
     result.seconds = Double(monotonicNanoseconds() - start) / 1e9
-    result.findings = sweep.findings.sorted { $0.handle.rawValue < $1.handle.rawValue }
+    result.findings = pageCheck.findings.sorted { $0.handle.rawValue < $1.handle.rawValue }
     return result
   }
 
-  /// Work that several threads share.
-  private final class Sweep: Sendable {
+  /// Checks pages, on any thread, and collects what is wrong with them.
+  private final class SinglePageCheck: Sendable {
     private let store: Store
-    private let pages: [PageSummary]
     private let log: UnreadableLog
-    private let next = Atomic<Int>(0)
-    private let finished = Atomic<Int>(0)
     private let found = Mutex<[Finding]>([])
 
-    init(store: Store, pages: [PageSummary], log: UnreadableLog) {
+    init(store: Store, log: UnreadableLog) {
       self.store = store
-      self.pages = pages
       self.log = log
     }
 
-    var done: Int { finished.load(ordering: .relaxed) }
     var findings: [Finding] { found.withLock { $0 } }
 
-    /// Takes a few pages after the other until there are no more, or the process is asked to stop.
-    func work() {
-      let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: store.pageSize, alignment: 4096)
-      defer { buffer.deallocate() }
-      while true {
-        let first = next.add(PageCheck.batch, ordering: .relaxed).oldValue
-        guard first < pages.count, (try? Interruption.check()) != nil else { return }
-        for page in pages[first..<min(first + PageCheck.batch, pages.count)] {
-          if let finding = check(page, buffer) { found.withLock { $0.append(finding) } }
-          finished.add(1, ordering: .relaxed)
-        }
-      }
+    func note(_ page: PageSummary, _ buffer: UnsafeMutableRawBufferPointer) {
+      if let finding = check(page, buffer) { found.withLock { $0.append(finding) } }
     }
 
     private func check(_ page: PageSummary, _ buffer: UnsafeMutableRawBufferPointer) -> Finding? {
       var finding = Finding(handle: page.handle, tag: page.tag, tier: "", reason: "", isDamaged: true)
-      for attempt in 1... {
-        do throws(StoreError) {
-          let tag = try store.peek(page.handle, into: buffer)
-          guard tag != page.tag else { return nil }
-          finding.reason = "it has the tag \(tag), but stands in the index with \(page.tag)"
-          return finding
-        } catch {
-          switch error {
-          case .unavailable where attempt < PageCheck.attempts && (try? Interruption.check()) != nil:
-            usleep(PageCheck.pauseBetweenAttempts)
-            continue
-          case .unavailable(let tier, let reason):
-            (finding.tier, finding.reason, finding.isDamaged) = (tier, reason, false)
-          case .unreadable(_, let tier, let reason): (finding.tier, finding.reason) = (tier, reason)
-          case .staleHandle:
-            finding.tier = log.level(of: page.handle).map { store.levelNames[$0] } ?? ""
-            finding.reason = "it was dropped as unreadable, together with another page"
-          default: finding.reason = "\(error)"
-          }
-          return finding
+      do throws(StoreError) {
+        let tag = try PageSweep.peek(store, page.handle, into: buffer)
+        guard tag != page.tag else { return nil }
+        finding.reason = "it has the tag \(tag), but stands in the index with \(page.tag)"
+      } catch {
+        switch error {
+        case .unavailable(let tier, let reason): (finding.tier, finding.reason, finding.isDamaged) = (tier, reason, false)
+        case .unreadable(_, let tier, let reason): (finding.tier, finding.reason) = (tier, reason)
+        case .staleHandle:
+          finding.tier = log.level(of: page.handle).map { store.levelNames[$0] } ?? ""
+          finding.reason = "it was dropped as unreadable, together with another page"
+        default: finding.reason = "\(error)"
         }
       }
       return finding
