@@ -192,6 +192,8 @@ extension NBDTests {
       #expect(try refusal("--export", "disk=1MiB", "--listen", "nowhere").contains("'nowhere'"))
       #expect(try refusal("--export", "disk=1MiB", "--listen", "tcp:0.0.0.0:0").contains("--tls-required"))
       #expect(try refusal("--export", "disk=1MiB", "--tls-certificate", "absent").contains("give both"))
+      #expect(try refusal("--export", "disk=1MiB,tls").contains("export 'disk' wants TLS"))
+      #expect(try refusal("--export", "disk=1MiB", "--tls-required").contains("--tls-required wants TLS"))
       #expect(try refusal("--export", "disk=1MiB", "--tls-psk", "absent").contains("absent: No such file"))
       #expect(try refusal("--export", "disk=512MiB,reserve").contains("has room for"))
       #expect(try refusal("--export", "disk=1MiB", "--session", "s").contains("--key-file"))

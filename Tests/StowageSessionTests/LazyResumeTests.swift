@@ -159,8 +159,8 @@ import Testing
     let disk = try SimulatedDisk(9, slots: 20_000, seed: 9)
     var handles = try suspended(disk, pages: 24_000)
     let chain = [try Self.tier.get(), disk.tier()]
-    let seed = UInt64.random(in: 1...1_000_000)
-    print("lazy: seed \(seed)")
+    let seed = ProcessInfo.processInfo.environment["STOWAGE_TEST_SEED"].flatMap { UInt64($0) } ?? .random(in: 1...1_000_000)
+    print("lazy: STOWAGE_TEST_SEED=\(seed)")
     var contents: [Handle: UInt64] = [:]
     for round in 0..<3 {
       let store = try Store(configuration: configuration(.resume(force: false), memory: 8 << 20), chain: chain)

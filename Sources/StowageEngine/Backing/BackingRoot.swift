@@ -74,19 +74,8 @@ extension BackingPort {
     return swap(calls.instance, old > 0 ? buffer : nil, old, buffer + old, Int(wanted.slot_count))
   }
 
-  /// Reads `count` neighbouring slots, whose objects' ids are given, into a segment that `pin` keeps until the call has
-  /// ended. RETRY past the deadline: then the segment stays pinned until it has.
-  func readRun(
-    _ context: Context, slot: UInt64, count: Int, _ kind: ObjectKind, ids: (Int) -> UInt64, into buffer: UnsafeMutableRawPointer,
-    holder: SegmentIndex, pin: (SegmentIndex) -> Void
-  ) -> Int32 {
-    guard let request = beginRead(
-      context, slot: slot, count: count, kind, ids: ids, into: buffer, holder: holder, keep: 0, waits: true, pin: pin)
-    else { return timedOut("no request is free: earlier calls hang") }
-    return endRead(request)
-  }
-
-  /// As `readRun`, but `endRead` waits; nil when no request is free, but for so many that are kept for others.
+  /// Begins to read `count` neighbouring slots, whose objects' ids are given, into a segment that `pin` keeps until the call
+  /// has ended; `endRead` waits for that. Nil when no request is free, but for so many that are kept for others.
   /// - Parameter waits: for one to become free. Who has requests under way must not, or all might wait for each other.
   func beginRead(
     _ context: Context, slot: UInt64, count: Int, _ kind: ObjectKind, ids: (Int) -> UInt64, into buffer: UnsafeMutableRawPointer,
@@ -103,6 +92,7 @@ extension BackingPort {
     return request
   }
 
+  /// RETRY past the deadline: then the segment stays pinned until the call has ended.
   func endRead(_ request: RequestPointer) -> Int32 {
     let result = wait(request)
     guard result.isDone else { return result.code }

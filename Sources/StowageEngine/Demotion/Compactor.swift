@@ -71,15 +71,28 @@ extension Engine {
     sealUnpublished(level, of: context)
     guard let segment = openSegment(level) else { return false }
     unlink(segment)
-    var next = levels[level].head
-    while next != noSegment, arena.head(next).pointee.sequence <= sequence { next = arena.head(next).pointee.next }
-    link(segment, to: level, before: next)
+    link(segment, to: level, before: successor(of: sequence, at: level))
+    levels[level].lastInserted = segment
     arena.head(segment).pointee.sequence = sequence
     arena.head(segment).pointee.idBase = idBase
     arena.head(segment).pointee.codec = codec
     context.pointee.open[level] = segment
     context.pointee.cursor[level] = 0
     return true
+  }
+
+  /// The first segment behind those up to a sequence number. With the lock.
+  private func successor(of sequence: UInt64, at level: Int) -> SegmentIndex {
+    var next = levels[level].head
+    // Else a thousand segments that are loaded would look at each other.
+    let last = levels[level].lastInserted
+    if last != noSegment, arena.head(last).pointee.sequence == sequence, Int(arena.head(last).pointee.level) == level,
+      arena.head(last).pointee.state == .open || arena.head(last).pointee.state == .sealed
+    {
+      next = arena.head(last).pointee.next
+    }
+    while next != noSegment, arena.head(next).pointee.sequence <= sequence { next = arena.head(next).pointee.next }
+    return next
   }
 
   func publishCopies(
@@ -117,7 +130,9 @@ extension Engine {
       if opened.result == STOWAGE_OK {
         lock.withLock { dropCopies(in: frame) }
         withOwnSegment(context, chunkLevel(view.record.codec)) {
-          returnChunks(context, space, frame, view)
+          var count = 0
+          lock.withLock { gatherChunks(space, &count, of: frame, UnsafeRawPointer(context.pointee.pageA)) }
+          returnChunks(context, space, count, codec: view.record.codec)
         }
       }
       var dropped = dropList(when: TierResult.isDamage(opened.result))
@@ -161,14 +176,13 @@ extension Engine {
     return nil
   }
 
-  /// Appends the live chunks of an opened frame (in `pageA`) to the context's open segment of their level. How many.
+  /// Appends the first `count` of `space.items`, which are of one codec, to the context's open segment of their level. How
+  /// many.
   /// - Parameter keepsCopies: what their pages have in the session's tier stays theirs.
   @discardableResult func returnChunks(
-    _ context: Context, _ space: JobSpace, _ frame: FrameIndex, _ view: FrameView, keepsCopies: Bool = false
+    _ context: Context, _ space: JobSpace, _ count: Int, codec number: UInt8, keepsCopies: Bool = false
   ) -> Int {
-    let number = view.record.codec
     let level = chunkLevel(number)
-    let count = gatherChunks(context, space, frame, number: number == FrameRecord.rawCodec ? 0 : number)
     var copied = 0
     for index in 0..<count {
       let item = space.items + index
@@ -188,12 +202,10 @@ extension Engine {
   /// The level whose encoding chunks of a codec have: the store for raw pages.
   func chunkLevel(_ codec: UInt8) -> Int { codec == FrameRecord.rawCodec ? 0 : Int(epochs.codec(Int(codec)).level) }
 
-  /// The live chunks of an opened frame (in `pageA`), in `space.items`.
-  private func gatherChunks(_ context: Context, _ space: JobSpace, _ frame: FrameIndex, number: UInt8) -> Int {
-    lock.lock()
-    defer { lock.unlock() }
+  /// The live chunks of an opened frame, whose bytes are given, behind the first `count` of `space.items`. With the lock.
+  func gatherChunks(_ space: JobSpace, _ count: inout Int, of frame: FrameIndex, _ bytes: UnsafeRawPointer) {
     let record = frames.record(frame)
-    var count = 0
+    let number = record.pointee.codec == FrameRecord.rawCodec ? 0 : record.pointee.codec
     var offset = 0
     for ordinal in 0..<Int(record.pointee.count) {
       let chunk = frames.place(record, ordinal).pointee
@@ -204,11 +216,9 @@ extension Engine {
       space.items[count] = Item(
         owner: chunk.owner, length: UInt32(length), place: place,
         id: chunkBase(record) + codec.idOffset(chunk.lengthAndID),
-        address: UnsafeRawPointer(context.pointee.pageA) + offset, checksum: 0, bin: -1, codec: number,
-        target: Place(bits: 0))
+        address: bytes + offset, checksum: 0, bin: -1, codec: number, target: Place(bits: 0))
       count += 1
     }
-    return count
   }
 
   /// Drops the discardable pages of one segment, or the oldest few discardable frames of a level, to make room.

@@ -167,9 +167,20 @@ extension Engine {
       guard var loader = PageLoader(self, context, space) else { return }
       _ = loader.loadBatch()
     case .prepareSegment:
-      lock.withLock { if arena.present < segmentsAllowed { _ = arena.prepareOne() } }
+      prepareSegment(ready: .max)
     case .trim: trim(context, work.level)
     }
+  }
+
+  /// Sees to it that so many segments are ready, by making the RAM of one more present if need be. Without the lock.
+  func prepareSegment(ready: Int) {
+    let reserved = lock.withLock { () -> SegmentIndex? in
+      guard arena.ready < ready, arena.present < segmentsAllowed else { return nil }
+      return arena.reserveOne()
+    }
+    guard let reserved else { return }
+    let isLocked = arena.prepare(reserved)
+    lock.withLock { arena.addPrepared(reserved, isLocked: isLocked) }
   }
 
   private func trim(_ context: Context, _ level: Int) {

@@ -5,6 +5,8 @@ struct LevelState {
   /// Its segments in order of entry: `head` is the oldest. Claimed ones are counted but not listed.
   var head = noSegment
   var tail = noSegment
+  /// Where one was put in between last: the next one often goes behind it.
+  var lastInserted = noSegment
   var segments = 0
   var sealed = 0
   var claimed = 0

@@ -63,6 +63,8 @@ struct SegmentArena: @unchecked Sendable {
     var fresh = 0
     var dormant = 0
     var inUse = 0
+    /// Reserved, their RAM being made present.
+    var preparing = 0
     var locks = false
     var lockFailed = false
   }
@@ -104,10 +106,10 @@ struct SegmentArena: @unchecked Sendable {
 
   /// Segments handed out now.
   var inUse: Int { counts.pointee.inUse }
-  /// Segments whose RAM is present, handed out or not.
-  var present: Int { counts.pointee.inUse + counts.pointee.free }
-  /// Segments whose RAM is present and that are free.
-  var ready: Int { counts.pointee.free }
+  /// Segments whose RAM is present, or about to be, handed out or not.
+  var present: Int { counts.pointee.inUse + counts.pointee.free + counts.pointee.preparing }
+  /// Those of them that are free.
+  var ready: Int { counts.pointee.free + counts.pointee.preparing }
   var lockFailed: Bool { counts.pointee.lockFailed }
   /// RAM of heads and list.
   var tableBytes: Int { counts.pointee.fresh * (MemoryLayout<Segment>.stride + 4) }
@@ -134,10 +136,31 @@ struct SegmentArena: @unchecked Sendable {
 
   /// Makes one more segment's RAM present on the free list; false when there is none.
   func prepareOne() -> Bool {
-    guard let index = addFresh() else { return false }
+    guard let index = reserveOne() else { return false }
+    addPrepared(index, isLocked: prepare(index))
+    return true
+  }
+
+  /// A segment without RAM, which nobody else gets, for `prepare` and then `addPrepared`; nil when there is none.
+  func reserveOne() -> SegmentIndex? {
+    guard let index = takeAbsent() else { return nil }
+    counts.pointee.preparing += 1
+    return index
+  }
+
+  /// Makes the RAM of a reserved segment present: tens of microseconds, without the engine's lock. False when it was to be
+  /// locked and the system did not let us.
+  func prepare(_ index: SegmentIndex) -> Bool {
+    region.populate(Int(index) * segmentSize, segmentSize)
+    return !counts.pointee.locks || region.lock(Int(index) * segmentSize, segmentSize)
+  }
+
+  /// A reserved segment is present: it goes to the free list.
+  func addPrepared(_ index: SegmentIndex, isLocked: Bool) {
+    if !isLocked { counts.pointee.lockFailed = true }
+    counts.pointee.preparing -= 1
     list[counts.pointee.free] = index
     counts.pointee.free += 1
-    return true
   }
 
   /// Returns the RAM of free segments until at most `target` are present.
@@ -154,6 +177,12 @@ struct SegmentArena: @unchecked Sendable {
 
   /// A segment without RAM: one whose RAM was returned, else a never used one; its RAM is made present.
   private func addFresh() -> SegmentIndex? {
+    guard let index = takeAbsent() else { return nil }
+    if !prepare(index) { counts.pointee.lockFailed = true }
+    return index
+  }
+
+  private func takeAbsent() -> SegmentIndex? {
     let index: SegmentIndex
     if counts.pointee.dormant > 0 {
       counts.pointee.dormant -= 1
@@ -163,10 +192,6 @@ struct SegmentArena: @unchecked Sendable {
       index = SegmentIndex(counts.pointee.fresh)
       counts.pointee.fresh += 1
       head(index).initialize(to: Segment())
-    }
-    region.populate(Int(index) * segmentSize, segmentSize)
-    if counts.pointee.locks, !region.lock(Int(index) * segmentSize, segmentSize) {
-      counts.pointee.lockFailed = true
     }
     return index
   }

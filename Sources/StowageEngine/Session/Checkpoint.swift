@@ -48,11 +48,8 @@ struct CheckpointRun {
     let began = engine.environment.now()
     let states = try engine.savedStates()
     if keeper.root == nil { keeper.root = try engine.readRoot() }
-    engine.lock.withLock {
-      engine.state.pointee.passesToSession = true
-      keeper.pass = SavePass(savers: keeper.pass.savers)
-    }
-    defer { engine.lock.withLock { engine.state.pointee.passesToSession = false } }
+    beginPassing()
+    defer { endPassing() }
     do throws(StoreError) {
       try savePages()
       isWhole = choosesWhole()
@@ -69,6 +66,23 @@ struct CheckpointRun {
       sequence: root.sequence, pages: Int(root.livePages), pagesWritten: saved, bytesWritten: written + indexBytes,
       indexBytes: indexBytes, isWhole: isWhole, duration_ns: engine.environment.now() &- began)
   }
+
+  /// Only gives pages in RAM their copies: how many got one, and the bytes written. They stay copies whatever comes after.
+  mutating func saveAhead() throws(StoreError) -> (pages: Int, bytes: Int) {
+    beginPassing()
+    defer { endPassing() }
+    try savePages()
+    return engine.lock.withLock { (keeper.pass.saved, keeper.pass.bytesWritten) }
+  }
+
+  private func beginPassing() {
+    engine.lock.withLock {
+      engine.state.pointee.passesToSession = true
+      keeper.pass = SavePass(savers: keeper.pass.savers)
+    }
+  }
+
+  private func endPassing() { engine.lock.withLock { engine.state.pointee.passesToSession = false } }
 
   /// Until few are left: while pages are put fast, each pass is shorter than the one before.
   private mutating func savePages() throws(StoreError) {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import CStowageSystem
+import Glibc
 import Synchronization
 
 /// The end of reading an index: what its records say together.
@@ -68,11 +69,13 @@ extension IndexLoad {
 
   /// Each page's chunk is one of its frame's, and its own; downwards.
   private func countChunks() throws(StreamFault) -> Bool {
+    // Retained once, not for each record.
+    let engine = engine
     let isRight = engine.lock.withLock { () -> Bool in
       for _ in 0..<min(sectionMax, Int(engine.pages.unlinked)) {
         let index = engine.pages.unlinked - 1
         let place = engine.pages.entry(index).pointee.place
-        guard count(place, index), count(session.copy(of: index), index) else { return false }
+        guard engine.count(place, index), engine.count(session.copy(of: index), index) else { return false }
         engine.pages.linkOne()
       }
       return true
@@ -81,16 +84,9 @@ extension IndexLoad {
     return engine.lock.withLock { engine.pages.unlinked > 0 }
   }
 
-  /// With the lock. False when the frame does not have it.
-  private func count(_ place: Place, _ index: UInt32) -> Bool {
-    guard place.state == .framed, engine.frames.isUnsettled(place.frame) else { return true }
-    guard engine.names(place, index) else { return false }
-    engine.frames.record(place.frame).pointee.live += 1
-    return true
-  }
-
   /// Frames with live chunks are there; the others end.
   private func settleFrames() throws(StreamFault) -> Bool {
+    let engine = engine
     if usedPlaces.isEmpty { usedPlaces = Array(repeating: 0, count: (placeCount + 63) / 64) }
     let isRight = engine.lock.withLock { () -> Bool in
       for _ in 0..<min(sectionMax, Int(engine.frames.unsettled)) {
@@ -133,6 +129,14 @@ extension IndexLoad {
 }
 
 extension Engine {
+  /// Counts a live chunk of a frame that is not settled yet. With the lock. False when the frame does not have it.
+  fileprivate func count(_ place: Place, _ index: UInt32) -> Bool {
+    guard place.state == .framed, frames.isUnsettled(place.frame) else { return true }
+    guard names(place, index) else { return false }
+    frames.record(place.frame).pointee.live += 1
+    return true
+  }
+
   /// Whether a page's chunk in a frame is its own. With the lock.
   func names(_ place: Place, _ index: UInt32) -> Bool {
     let record = frames.record(place.frame)
@@ -177,13 +181,18 @@ extension Engine {
     }
   }
 
-  /// Reads the rest of the index.
-  func finishLoading() throws(StoreError) {
+  /// Reads the rest of the index, or what comes before a stage.
+  func finishLoading(until stage: IndexLoad.Stage = .done) throws(StoreError) {
     guard isLoading.load(ordering: .acquiring), let load = keeper?.load, let session else { return }
-    while isLoading.load(ordering: .acquiring) {
-      guard !lock.withLock({ state.pointee.isClosing }) else { throw .closed }
+    var isThere = false
+    while !isThere, isLoading.load(ordering: .acquiring) {
+      let (isClosing, loadsAhead) = lock.withLock { (state.pointee.isClosing, state.pointee.loadsAhead) }
+      guard !isClosing else { throw .closed }
+      // Who brings up pages meanwhile would hardly get the lock: they are what is waited for.
+      if loadsAhead, lock.isContended { usleep(50) }
       try withLoad(load) { () throws(StoreError) in
-        guard !load.advance(), load.stage != .done else { return }
+        isThere = load.stage.rawValue >= stage.rawValue
+        guard !isThere, !load.advance(), load.stage != .done else { return }
         throw load.failure ?? lock.withLock { keeper?.loadTrouble }
           ?? .unavailable(tier: plan.levels[session.level].name, reason: "the session's index cannot be read now")
       }

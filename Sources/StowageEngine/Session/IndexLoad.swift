@@ -53,8 +53,8 @@ final class IndexLoad: @unchecked Sendable {
 
   /// Records that are read together.
   let chunk: Int
-  /// Chunks that the background reads together.
-  private static let chunksAhead = 8
+  /// Bytes that the background reads together: enough for several reads at once, little for a call that waits meanwhile.
+  private static let bytesAhead = 512 << 10
 
   init(_ engine: Engine, _ session: SessionTables, _ keeper: SessionKeeper, _ image: SessionImage) throws(StreamFault) {
     self.engine = engine
@@ -216,7 +216,9 @@ final class IndexLoad: @unchecked Sendable {
     guard cursor < has.count else { return false }
     // Parts of what calls have asked for are read again: rare, and simple.
     var count = 1
-    while count < Self.chunksAhead, cursor + count < has.count, !has[cursor + count] { count += 1 }
+    let size = stage == .pages ? pageBytes : stage == .frames ? frameBytes : IndexRecords.placeBytes
+    let most = engine.isManual ? 8 : Self.bytesAhead / (chunk * size)
+    while count < most, cursor + count < has.count, !has[cursor + count] { count += 1 }
     switch stage {
     case .pages: try needPages(cursor, count)
     case .frames: try needFrames(cursor, count)

@@ -71,6 +71,9 @@ struct PageLoader {
     }
   }
 
+  /// Segments whose RAM is made present ahead, without the engine's lock.
+  private static let readySegments = 4
+
   /// Loads runs of one codec. While some are read, those before them go to their level.
   private mutating func load(_ first: Run, _ scratches: [SegmentIndex]) {
     engine.withOwnSegment(context, engine.chunkLevel(first.codec)) {
@@ -87,6 +90,7 @@ struct PageLoader {
           readings.append(Reading(run: run, scratch: scratch, request: request))
           begun += 1
           waiting = nil
+          engine.prepareSegment(ready: Self.readySegments)
         } else if readings.isEmpty {
           // Without one request in all that time.
           if let run = waiting { abandon(run) }
@@ -129,7 +133,7 @@ struct PageLoader {
     let frame = FrameIndex(keeper.ahead.cursor)
     let record = engine.frames.record(frame)
     let isLast = run.count == engine.framesPerSegment
-    guard !isLast, isLoadable(record) else {
+    guard !isLast, isLoadable(record, frame) else {
       if !isLast { keeper.ahead.cursor += 1 }
       return run.count == 0
     }
@@ -146,15 +150,19 @@ struct PageLoader {
     next.pointee.frame = frame
     next.pointee.id = record.pointee.id
     next.pointee.position = record.pointee.position
+    next.pointee.checksum = record.pointee.checksum
+    next.pointee.transforms = record.pointee.transforms
     run.count += 1
     return true
   }
 
   /// Whether a frame is there, whole, and its level has room for its chunks.
-  private func isLoadable(_ record: UnsafeMutablePointer<FrameRecord>) -> Bool {
-    guard record.pointee.count > 0, record.pointee.live > 0, Int(record.pointee.level) == session.level,
-      record.pointee.flags == 0, record.pointee.pins < 128
+  private func isLoadable(_ record: UnsafeMutablePointer<FrameRecord>, _ frame: FrameIndex) -> Bool {
+    guard record.pointee.count > 0, Int(record.pointee.level) == session.level,
+      record.pointee.flags == 0, record.pointee.pins < 128, Int(record.pointee.position) != SlotAllocator.nowhere
     else { return false }
+    // While the index is still coming, its live chunks may not be counted yet, nor its record compared with its pages'.
+    guard engine.frames.isUnsettled(frame) ? engine.fitsPage(record) : record.pointee.live > 0 else { return false }
     let level = engine.levels + engine.chunkLevel(record.pointee.codec)
     // What is under way comes on top.
     return level.pointee.segments + engine.workers.count + level.pointee.high / 16 < level.pointee.high && engine.hasRoomForPut
@@ -177,9 +185,11 @@ struct PageLoader {
       if !TierResult.isDamage(result) { fail(result) }
       return
     }
-    let base = UnsafeRawPointer(engine.arena.bytes(reading.scratch))
+    let base = engine.arena.bytes(reading.scratch)
     var pages = 0
-    for index in 0..<run.count { pages += restore(run.space.outgoing[index].frame, base + index * engine.pageSize) }
+    for first in stride(from: 0, to: run.count, by: Self.framesTogether) {
+      pages += restore(run, first..<min(first + Self.framesTogether, run.count), base)
+    }
     engine.lock.withLock {
       keeper.ahead.pages += pages
       keeper.ahead.bytesRead += run.count * engine.pageSize
@@ -194,14 +204,34 @@ struct PageLoader {
     }
   }
 
-  /// Brings the live chunks of a frame, whose bytes are given, to their level. How many.
-  private func restore(_ frame: FrameIndex, _ bytes: UnsafeRawPointer) -> Int {
-    let view = engine.lock.withLock { engine.view(of: Place.framed(frame, ordinal: 0, discardable: false)) }
-    let set = engine.epochs.set(view.record.transforms)
-    guard engine.checksum(bytes, engine.pageSize, id: view.record.id, epoch: set.sum) == view.record.checksum,
-      engine.undoTransforms(context, view, set, bytes).0 == STOWAGE_OK
-    else { return 0 }
-    return engine.returnChunks(context, space, frame, view, keepsCopies: true)
+  /// Frames whose chunks are copied and published together: as many as a job's items have room for.
+  private static let framesTogether = JobSpace.itemsMax / FrameTable.chunksMax
+
+  /// Brings the live chunks of some frames of a run, which is read to `base`, to their level. How many.
+  private func restore(_ run: Run, _ part: Range<Int>, _ base: UnsafeMutableRawPointer) -> Int {
+    var isOpen: UInt64 = 0
+    for index in part where open(run.space.outgoing[index], base + index * engine.pageSize) {
+      isOpen |= 1 << UInt64(index - part.lowerBound)
+    }
+    var count = 0
+    engine.lock.withLock {
+      for index in part where isOpen >> UInt64(index - part.lowerBound) & 1 != 0 {
+        let bytes = UnsafeRawPointer(base + index * engine.pageSize)
+        engine.gatherChunks(space, &count, of: run.space.outgoing[index].frame, bytes)
+      }
+    }
+    return engine.returnChunks(context, space, count, codec: run.codec, keepsCopies: true)
+  }
+
+  /// Checks a frame's bytes and decodes them, where they are, through the transforms that it has gone through.
+  private func open(_ read: Outgoing, _ bytes: UnsafeMutableRawPointer) -> Bool {
+    let set = engine.epochs.set(read.transforms)
+    guard engine.checksum(bytes, engine.pageSize, id: read.id, epoch: set.sum) == read.checksum else { return false }
+    guard set.mask != 0 else { return true }
+    let view = engine.lock.withLock { engine.view(of: Place.framed(read.frame, ordinal: 0, discardable: false)) }
+    guard engine.undoTransforms(context, view, set, bytes).0 == STOWAGE_OK else { return false }
+    bytes.copyMemory(from: context.pointee.pageA, byteCount: engine.pageSize)
+    return true
   }
 
   private func unpin(_ run: Run) {
@@ -211,19 +241,29 @@ struct PageLoader {
 
 extension Engine {
   func preload() throws(StoreError) -> PreloadReport {
-    let (keeper, session) = try guardSession("loading ahead")
+    let (keeper, session) = try guardSession("loading ahead", whole: false)
     keeper.gate.lock()
     defer { keeper.gate.unlock() }
     guard !lock.withLock({ state.pointee.isClosing }) else { throw .closed }
     let began = environment.now()
+    try finishLoading(until: .count)
     lock.withLock {
       keeper.ahead = LoadAhead(loaders: keeper.ahead.loaders)
       state.pointee.loadsAhead = true
     }
     work.notify()
-    keeper.hold()
-    if var loader = PageLoader(self, keeper.context, keeper.space) { while loader.loadBatch() {} }
-    keeper.release()
+    do throws(StoreError) {
+      // Meanwhile workers load: what is left of the index needs no reading. The context is the index's until then.
+      try finishLoading()
+      keeper.hold()
+      if var loader = PageLoader(self, keeper.context, keeper.space) { while loader.loadBatch() {} }
+      keeper.release()
+    } catch {
+      lock.withLock {
+        state.pointee.loadsAhead = false
+        keeper.ahead.failure = keeper.ahead.failure ?? error
+      }
+    }
     while true {
       let ticket = quiet.ticket
       let ahead = lock.withLock { keeper.ahead }

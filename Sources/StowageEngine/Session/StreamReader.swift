@@ -37,63 +37,118 @@ struct StreamReader {
     return (try stream.read(0..<stream.length, self), try stream.slots(self))
   }
 
+  /// Neighbouring pages that are read together.
+  private struct Reading {
+    let pages: Range<Int>
+    let holder: SegmentIndex
+    let request: RequestPointer
+  }
+
+  /// Reads that are under way at once, when there is memory for more than one.
+  private static let readingsMax = 3
+
   /// The bytes of pages, neighbours read together.
   func read(_ pages: [PagePlace], _ transforms: UInt8) throws(StreamFault) -> [UInt8] {
     var bytes: [UInt8] = []
     bytes.reserveCapacity(pages.count * size)
-    var first = 0
-    while first < pages.count {
-      var count = 1
-      while first + count < pages.count, count < engine.framesPerSegment,
-        pages[first + count].slot == pages[first].slot &+ UInt32(count)
+    var readings: [Reading] = []
+    defer { for reading in readings { abandon(reading) } }
+    var next = 0
+    while next < pages.count || !readings.isEmpty {
+      if next < pages.count, readings.count < Self.readingsMax,
+        let reading = try begin(run(of: pages, from: next), pages, isFirst: readings.isEmpty)
       {
-        count += 1
+        readings.append(reading)
+        next = reading.pages.upperBound
+      } else {
+        let reading = readings.removeFirst()
+        try end(reading, pages, transforms, &bytes, isAlone: readings.isEmpty)
       }
-      try readRun(pages[first..<first + count], transforms, &bytes)
-      first += count
     }
     return bytes
   }
 
-  /// Reads neighbouring pages; damage, whoever finds it, is looked at once more.
-  private func readRun(_ pages: ArraySlice<PagePlace>, _ transforms: UInt8, _ bytes: inout [UInt8]) throws(StreamFault) {
+  private func run(of pages: [PagePlace], from first: Int) -> Range<Int> {
+    var end = first + 1
+    while end < pages.count, end - first < engine.framesPerSegment,
+      pages[end].slot == pages[first].slot &+ UInt32(end - first)
+    {
+      end += 1
+    }
+    return first..<end
+  }
+
+  /// Nil when there is no memory or request for more than those that are under way; the first one has to be had.
+  private func begin(_ run: Range<Int>, _ pages: [PagePlace], isFirst: Bool) throws(StreamFault) -> Reading? {
+    guard let port = engine.ports[level] else { throw .unavailable(level: level, "it is not there any more") }
+    let (scratch, total) = engine.lock.withLock {
+      (isFirst || engine.hasRoomBesides ? engine.takeScratch(level: level) : nil, port.slots.total)
+    }
+    guard let holder = scratch else {
+      guard isFirst else { return nil }
+      throw .unavailable(level: level, "there is no memory to read the session's index with")
+    }
+    if let outside = run.first(where: { Int(pages[$0].slot) >= total }) {
+      engine.lock.withLock { engine.giveScratch(holder) }
+      throw .damaged(slot: pages[outside].slot, "there is no such slot")
+    }
+    if let request = request(port, run, pages, holder, waits: isFirst) {
+      return Reading(pages: run, holder: holder, request: request)
+    }
+    engine.lock.withLock { engine.giveScratch(holder) }
+    guard isFirst else { return nil }
+    throw .unavailable(level: level, port.lastFailure(port.timedOut("no request is free: earlier calls hang")))
+  }
+
+  private func request(
+    _ port: BackingPort, _ run: Range<Int>, _ pages: [PagePlace], _ holder: SegmentIndex, waits: Bool
+  ) -> RequestPointer? {
+    port.beginRead(
+      context, slot: UInt64(pages[run.lowerBound].slot), count: run.count, .metadata,
+      ids: { pages[run.lowerBound + $0].id }, into: engine.arena.bytes(holder), holder: holder, keep: 0, waits: waits,
+      pin: { segment in engine.lock.withLock { engine.arena.head(segment).pointee.pins += 1 } })
+  }
+
+  /// Waits for a read, and appends what it gave. Damage, whoever finds it, is looked at once more.
+  /// - Parameter isAlone: no other is under way. Who has some must not wait for a request.
+  private func end(
+    _ reading: Reading, _ pages: [PagePlace], _ transforms: UInt8, _ bytes: inout [UInt8], isAlone: Bool
+  ) throws(StreamFault) {
+    defer { engine.lock.withLock { engine.giveScratch(reading.holder) } }
     let before = bytes.count
     do throws(StreamFault) {
-      try readRunOnce(pages, transforms, &bytes)
+      try finish(reading, pages, transforms, &bytes)
     } catch {
       guard case .damaged = error else { throw error }
       bytes.removeLast(bytes.count - before)
-      try readRunOnce(pages, transforms, &bytes)
+      guard let port = engine.ports[level],
+        let again = request(port, reading.pages, pages, reading.holder, waits: isAlone)
+      else { throw error }
+      let second = Reading(pages: reading.pages, holder: reading.holder, request: again)
+      try finish(second, pages, transforms, &bytes)
     }
   }
 
-  private func readRunOnce(
-    _ pages: ArraySlice<PagePlace>, _ transforms: UInt8, _ bytes: inout [UInt8]
+  private func finish(
+    _ reading: Reading, _ pages: [PagePlace], _ transforms: UInt8, _ bytes: inout [UInt8]
   ) throws(StreamFault) {
-    guard let port = engine.ports[level] else { return }
-    let (scratch, total) = engine.lock.withLock { (engine.takeScratch(level: level), port.slots.total) }
-    guard let holder = scratch else {
-      throw .unavailable(level: level, "there is no memory to read the session's index with")
-    }
-    defer { engine.lock.withLock { engine.giveScratch(holder) } }
-    let first = pages.startIndex
-    for page in pages where Int(page.slot) >= total {
-      throw .damaged(slot: page.slot, "there is no such slot")
-    }
-    let result = port.readRun(
-      context, slot: UInt64(pages[first].slot), count: pages.count, .metadata, ids: { pages[first + $0].id },
-      into: engine.arena.bytes(holder), holder: holder,
-      pin: { segment in engine.lock.withLock { engine.arena.head(segment).pointee.pins += 1 } })
+    guard let port = engine.ports[level] else { throw .unavailable(level: level, "it is not there any more") }
+    let result = port.endRead(reading.request)
     guard result == STOWAGE_OK else {
       let said = port.lastFailure(result)
-      if TierResult.isDamage(result) { throw .damaged(slot: pages[first].slot, said) }
+      if TierResult.isDamage(result) { throw .damaged(slot: pages[reading.pages.lowerBound].slot, said) }
       throw .unavailable(level: level, said)
     }
-    for index in pages.indices {
-      let address = UnsafeRawPointer(engine.arena.bytes(holder)) + (index - first) * size
+    for index in reading.pages {
+      let address = UnsafeRawPointer(engine.arena.bytes(reading.holder)) + (index - reading.pages.lowerBound) * size
       try open(pages[index], address, transforms)
       bytes.append(contentsOf: UnsafeRawBufferPointer(start: context.pointee.pageA, count: size))
     }
+  }
+
+  private func abandon(_ reading: Reading) {
+    _ = engine.ports[level]?.endRead(reading.request)
+    engine.lock.withLock { engine.giveScratch(reading.holder) }
   }
 
   /// Checks a page and decodes it to the context's `pageA`.

@@ -52,6 +52,9 @@ struct FutexLock: @unchecked Sendable {
     if word.pointee.exchange(0, ordering: .releasing) == 2 { wakeOne() }
   }
 
+  /// Whether somebody sleeps for it, or did a moment ago.
+  var isContended: Bool { word.pointee.load(ordering: .relaxed) == 2 }
+
   private func spin() -> Bool {
     for _ in 0..<Self.spins {
       if word.pointee.load(ordering: .relaxed) == 0,

@@ -70,9 +70,12 @@ public final class FileEraser: Sendable {
     }
     try sync()
     done.store(total, ordering: .relaxed)
-    guard ftruncate(file.descriptor, 0) == 0, unlink(path) == 0 else {
+    // The name first: who is killed in between must not leave an empty file, which says of nothing that it may be removed.
+    guard unlink(path) == 0 else {
       throw .input("\(path) was overwritten, but cannot be removed: \(Errno(errno))")
     }
+    // Its room is free now, whoever else has it open.
+    _ = ftruncate(file.descriptor, 0)
   }
 
   /// The next part that has something in it: room that was reserved and never written is left alone.

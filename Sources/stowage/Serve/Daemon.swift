@@ -32,6 +32,7 @@ final class Daemon: @unchecked Sendable {
     output = ServeOutput(json: command.json)
     ServeOutput.raiseDescriptorLimit()
     let addresses = try Self.addresses(settings)
+    try Self.checkTLS(settings)
     var opening = try StoreOpening(
       command: command, settings: settings, memory: memory, defaultMemory: Self.defaultMemory)
     var notes = opening.resolved.notes
@@ -99,6 +100,17 @@ final class Daemon: @unchecked Sendable {
         "other machines can reach \(address), and nothing keeps them from reading the disks; require TLS that knows its "
           + "clients (--tls-required, and --tls-client-authority or --tls-psk without a certificate), or say --insecure")
     }
+  }
+
+  /// Who asks for TLS has to say with what; found out before the store is opened.
+  private static func checkTLS(_ settings: ServeSettings) throws(ExportError) {
+    guard settings.tls.certificate == nil, settings.tls.psk == nil else { return }
+    let asking = settings.tls.isRequired == true ? "--tls-required" : settings.exports.first(where: \.needsTLS).map {
+      "export '\(DisplayText.plain($0.name))'"
+    }
+    guard let asking else { return }
+    throw ExportError(
+      "\(asking) wants TLS, and there is nothing to serve it with; give --tls-certificate and --tls-key, or --tls-psk")
   }
 
   private static func exports(_ settings: ServeSettings) -> [ExportSettings] {

@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: Apache-2.0
+import Foundation
+import Glibc
+import StowageBasics
+import StowageEngine
+import StowageTestSupport
+import Testing
+
+/// Pages are loaded ahead while the rest of the index comes, and while they are used.
+@Suite(.serialized) struct LoadAheadTests {
+  private static let tier = Result { ChainTier(try TestTier(.lzTransparent).table, name: "lz") }
+
+  /// What there should be, and how it is changed by one thread at a time.
+  private struct Model {
+    /// By handle: the tag, and the version that the contents have.
+    var pages: [Handle: (tag: UInt64, version: UInt64)] = [:]
+    var version: UInt64 = 0
+    var random: SeededRandom
+    let page = PageBuffer()
+    let wanted = PageBuffer()
+
+    mutating func put(_ store: Store) throws {
+      version += 1
+      ChurnJournal.fill(page.bytes, version: version)
+      pages[try store.put(page.read, tag: version)] = (version, version)
+    }
+
+    /// Does something to a page that is there; says what was wrong with it.
+    mutating func touch(_ store: Store, _ handle: Handle) throws {
+      let old = pages[handle].unsafelyUnwrapped
+      switch Int.random(in: 0..<10, using: &random) {
+      case 0..<5:
+        let tag = try store.peek(handle, into: page.bytes)
+        expect(tag, old)
+      case 5..<7:
+        let tag = try store.take(handle, into: page.bytes)
+        expect(tag, old)
+        pages[handle] = nil
+      case 7:
+        try store.discard(handle)
+        pages[handle] = nil
+      case 8:
+        version += 1
+        ChurnJournal.fill(page.bytes, version: version)
+        try store.replace(handle, with: page.read)
+        pages[handle]?.version = version
+      default: try put(store)
+      }
+    }
+
+    func expect(_ tag: UInt64, _ wants: (tag: UInt64, version: UInt64)) {
+      ChurnJournal.fill(wanted.bytes, version: wants.version)
+      #expect(tag == wants.tag && memcmp(page.bytes.baseAddress!, wanted.bytes.baseAddress!, 4096) == 0)
+    }
+
+    func check(_ store: Store) throws {
+      for (handle, wants) in pages { expect(try store.peek(handle, into: page.bytes), wants) }
+      var count = 0
+      try store.forEachPage { _ in count += 1 }
+      #expect(count == pages.count)
+    }
+  }
+
+  private func configuration(_ start: SessionConfiguration.Start, memory: Int) -> StoreConfiguration {
+    var configuration = StoreConfiguration(memoryLimit: memory)
+    configuration.workers = 3
+    configuration.session = SessionConfiguration(name: "ahead", start: start)
+    return configuration
+  }
+
+  @Test("pages are used, changed and ended while they are loaded", arguments: [96 << 20, 10 << 20])
+  func used(memory: Int) throws {
+    let seed = ProcessInfo.processInfo.environment["STOWAGE_TEST_SEED"].flatMap { UInt64($0) } ?? .random(in: 1...1_000_000)
+    print("loading ahead: STOWAGE_TEST_SEED=\(seed)")
+    let disk = try SimulatedDisk(14, slots: 24_000, seed: seed)
+    let chain = [try Self.tier.get(), disk.tier()]
+    var model = Model(random: SeededRandom(seed: seed))
+    let first = try Store(configuration: configuration(.create(replacing: false), memory: 10 << 20), chain: chain)
+    for _ in 0..<10_000 { try model.put(first) }
+    try first.suspend()
+    for _ in 0..<6 {
+      let store = try Store(configuration: configuration(.resume(force: false), memory: memory), chain: chain)
+      let loaded = Locked<Result<PreloadReport, any Error>?>(nil)
+      let ended = DispatchSemaphore(value: 0)
+      Thread {
+        let result = Result { try store.preload() as PreloadReport }
+        loaded.withLock { $0 = result }
+        ended.signal()
+      }.start()
+      for handle in Array(model.pages.keys.shuffled(using: &model.random).prefix(2500)) { try model.touch(store, handle) }
+      ended.wait()
+      let report = try #require(loaded.withLock { $0 }).get()
+      #expect(report.pages > 0)
+      try model.check(store)
+      try store.checkpoint()
+      try model.check(store)
+      try store.suspend()
+    }
+  }
+}
