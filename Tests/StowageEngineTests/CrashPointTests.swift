@@ -34,17 +34,22 @@ extension SimulatedSessions {
         }
         seed &+= 1
         // Few crashes may be over before a profile has come that trims: then some seeds more, not for ever.
-      } while Self.only == nil && (total.allCrashes < Self.crashes || (!Self.hasEveryCall(total) && total.allCrashes < Self.crashes + 20_000))
+      } while Self.only == nil
+        && (total.allCrashes < Self.crashes || (!Self.hasEveryCall(total) && total.allCrashes < Self.crashes + 20_000))
       print("points: \(points) calls in which the power failed")
       try CrashMatrix.report("points", total, since: began)
       guard Self.only == nil else { return }
       for moment in Moment.allCases { #expect(total.crashes.keys.contains { $0.moment == moment.rawValue }) }
-      #expect(Self.hasEveryCall(total), "no crash in some call: \(Set(total.crashes.keys.map(\.call)).sorted())")
+      #expect(Self.hasEveryCall(total), "no crash in some call: \(total.crashes.keys.sorted())")
       #expect(total.resumes > total.allCrashes * 3 / 4)
     }
 
+    /// Also, but for trims, which come later, of checkpoints that merge deltas.
     private static func hasEveryCall(_ counts: SessionCounts) -> Bool {
-      SimulatedDisk.Call.allCases.allSatisfy { call in counts.crashes.keys.contains { $0.call == "in a \(call)" } }
+      SimulatedDisk.Call.allCases.allSatisfy { call in
+        let moments = counts.crashes.keys.filter { $0.call == "in a \(call)" }.map(\.moment)
+        return call == .trim ? !moments.isEmpty : moments.contains { $0.hasSuffix(CrashPoints.merging) }
+      }
     }
   }
 }
@@ -53,6 +58,8 @@ extension SimulatedSessions {
 private final class CrashPoints {
   /// How often the power comes back after each of them.
   private static let outcomes = 4
+  /// Behind the moment's name, when the checkpoint that the crash ended was merging deltas.
+  static let merging = ", merging deltas"
 
   private let seed: UInt64
   private let moment: SimulatedSessions.CrashPointTests.Moment
@@ -62,6 +69,8 @@ private final class CrashPoints {
   private(set) var failures: [String] = []
   /// Calls in which the power failed.
   private(set) var points = 0
+  /// The checkpoint that the crash ended was merging deltas.
+  private var wasMerging = false
 
   init(_ seed: UInt64, _ moment: SimulatedSessions.CrashPointTests.Moment) throws {
     (self.seed, self.moment) = (seed, moment)
@@ -105,9 +114,12 @@ private final class CrashPoints {
   /// False when the moment has fewer calls.
   private func crash(_ world: SessionWorld, in call: Int) throws -> Bool {
     try world.disk.dies(in: call)
+    wasMerging = false
     switch moment {
-    case .checkpoint: if let store = world.store { checkpoint(world, store) }
-    case .suspend: if let store = world.store, world.suspend(store) { world.leave(store) }
+    case .checkpoint: if let store = world.store { try checkpoint(world, store) }
+    case .suspend:
+      guard let store = world.store else { break }
+      if try noteMerging(world, store, { world.suspend(store) }) { world.leave(store) }
     case .resume: world.store = try? world.open(.resume(force: false))
     case .rekey: rekey(world)
     }
@@ -115,7 +127,7 @@ private final class CrashPoints {
       if let store = world.store { world.leave(store) }
       return false
     }
-    try world.die(world.store, during: moment.rawValue, outcomes: Self.outcomes)
+    try world.die(world.store, during: moment.rawValue + (wasMerging ? Self.merging : ""), outcomes: Self.outcomes)
     try dead.copy(world.disk)
     let known = world.known
     for outcome in 0..<Self.outcomes where world.failures.isEmpty {
@@ -130,9 +142,16 @@ private final class CrashPoints {
   }
 
   /// And what the store does with the slots that it made free.
-  private func checkpoint(_ world: SessionWorld, _ store: Store) {
-    world.checkpoint(store)
+  private func checkpoint(_ world: SessionWorld, _ store: Store) throws {
+    _ = try noteMerging(world, store) { world.checkpoint(store) }
     for _ in 0..<40 { store.step() }
+  }
+
+  private func noteMerging(_ world: SessionWorld, _ store: Store, _ body: () -> Bool) throws -> Bool {
+    let before = store.sessionSummary?.mergesFailed ?? 0
+    let isDone = body()
+    wasMerging = try world.disk.isDead && store.sessionSummary?.mergesFailed ?? 0 > before
+    return isDone
   }
 
   private func rekey(_ world: SessionWorld) {

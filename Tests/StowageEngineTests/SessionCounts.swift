@@ -20,6 +20,8 @@ struct SessionCounts {
   var suspends = 0
   var checkpoints = 0
   var failedCheckpoints = 0
+  /// Checkpoints that merged deltas.
+  var merges = 0
   var automatic = 0
   /// Operations in the middle of a checkpoint.
   var interleaved = 0
@@ -50,6 +52,7 @@ struct SessionCounts {
     [
       "resumes": \.resumes, "resumes that a fault ended, repeated": \.failedResumes,
       "sessions refused as damaged, and they were": \.refusals, "suspends": \.suspends, "checkpoints": \.checkpoints,
+      "checkpoints that merged deltas": \.merges,
       "checkpoints that a fault ended": \.failedCheckpoints, "checkpoints for want of room": \.automatic,
       "operations during checkpoints": \.interleaved,
       "operations while an index was read": \.operationsWhileLoading, "puts refused for want of room": \.full,

@@ -19,6 +19,8 @@ struct SessionProfile {
   var hangs = false
   /// Pages that come first and end before the moment that is looked at: many slots come free then.
   var passing = 0
+  /// Deltas that the index may have: few, so that they are merged often.
+  var deltasMax = Int.max
   /// With two keys that take turns, of which the session has one.
   var keys: [String] = []
 
@@ -31,6 +33,7 @@ struct SessionProfile {
     interleaves = seed % 5 != 0
     isDamaged = seed % 4 == 2
     hangs = seed % 9 == 4
+    if seed % 5 != 1 { deltasMax = 2 + Int(seed % 5) }
     // A disk that fills up, and little RAM: most pages are on it.
     guard seed % 3 == 1 else { return }
     slots = 120 + random.below(150)
@@ -47,6 +50,7 @@ struct SessionProfile {
     slots = random.one(in: 3) ? 130 + random.below(100) : 500
     interleaves = random.one(in: 2)
     if random.one(in: 2) { storeLimit = 128 << 10 }
+    if seed % 3 != 2 { deltasMax = 2 + Int(seed % 3) }
     passing = seed % 5 == 3 ? 400 : 0
     if passing > 0 { slots = 700 }
   }

@@ -34,6 +34,7 @@ extension SimulatedSessions {
       guard Self.only == nil else { return }
       #expect(total.resumes > total.allCrashes / 2 && total.suspends > 0 && total.checkpoints > 0)
       #expect(total.interleaved > 0 && total.failedCheckpoints > 0 && total.automatic > 0 && total.full > 0)
+      #expect(total.merges > 0)
       #expect(total.pagesNamed > 0 && total.refusals > 0 && total.failedResumes > 0)
       for fault in SimulatedDisk.Fault.allCases { #expect(total.faults[fault] ?? 0 > 0, "\(fault)") }
     }

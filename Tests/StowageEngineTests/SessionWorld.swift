@@ -83,6 +83,7 @@ final class SessionWorld: @unchecked Sendable {
     configuration.workers = 1
     configuration.storeLimit = profile.storeLimit
     configuration.session = SessionConfiguration(name: "world", attributes: ["seed": "\(seed)"], start: start)
+    configuration.session?.deltasMax = profile.deltasMax
     return configuration
   }
 
@@ -162,7 +163,9 @@ final class SessionWorld: @unchecked Sendable {
 
   func suspend(_ store: Store) -> Bool {
     do {
+      let merges = store.sessionSummary?.mergesBegun ?? 0
       let report = try store.suspend()
+      counts.merges += (store.sessionSummary?.mergesBegun ?? 0) - merges
       known.completed = report.sequence
       counts.suspends += 1
       return true

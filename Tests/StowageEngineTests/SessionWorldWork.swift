@@ -23,6 +23,7 @@ extension SessionWorld {
       if report.sequence <= known.completed { fail("checkpoint \(report.sequence) after \(known.completed)") }
       known.completed = report.sequence
       counts.checkpoints += 1
+      counts.merges += report.deltasMerged > 0 ? 1 : 0
       return true
     } catch {
       counts.failedCheckpoints += 1

@@ -44,6 +44,8 @@ struct FileSession {
     var configuration = StoreConfiguration(memoryLimit: 4 << 20)
     configuration.workers = 1
     configuration.session = SessionConfiguration(name: "file", start: start)
+    // Merged by each checkpoint: all of the index but its whole part moves on through the file.
+    configuration.session?.deltasMax = 2
     return try Store(configuration: configuration, chain: [ChainTier(packer), swap])
   }
 

@@ -24,6 +24,8 @@ public struct SessionConfiguration: Sendable, Hashable {
   /// Whether it may be resumed only once: a suspended machine whose disks have moved on meanwhile.
   public var isOnce: Bool
   public var start: Start
+  /// Deltas that the index may have: fewer than there is room for in simulations, where they are merged all the time.
+  package var deltasMax = Int.max
 
   public init(
     name: String, attributes: [String: String] = [:], isOnce: Bool = false, start: Start = .create(replacing: false)
@@ -98,6 +100,8 @@ public struct CheckpointReport: Sendable, Hashable {
   public var indexBytes: Int
   /// Whether the whole index was written, or what had changed.
   public var isWhole: Bool
+  /// How many earlier lists of changes were written anew as one.
+  public var deltasMerged = 0
   public var duration_ns: UInt64
 }
 
@@ -127,4 +131,9 @@ public struct SessionSummary: Sendable, Hashable {
   public var sequence: UInt64
   /// Bytes of the session's tier that only the last checkpoint needs: the next one frees them.
   public var bytesHeld: Int
+  /// Checkpoints of this run that began to merge lists of changes, and those of them that failed.
+  package var mergesBegun = 0
+  package var mergesFailed = 0
+  /// Slots of the session's tier in use: of pages, of the index, and those held for the last checkpoint only.
+  package var slotsUsed = 0
 }

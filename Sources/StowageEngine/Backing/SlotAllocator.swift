@@ -159,6 +159,9 @@ extension SlotAllocator {
     }
   }
 
+  /// The checkpoint under way does not need this slot; the last one does, until it has completed.
+  func leaveToLast(_ slot: Int) { hold(slot / 64)?[1] &= ~(1 << UInt64(slot % 64)) }
+
   /// The checkpoint under way needs this slot, which is in use.
   func holdForNext(_ slot: Int) { hold(slot / 64)?[1] |= 1 << UInt64(slot % 64) }
 

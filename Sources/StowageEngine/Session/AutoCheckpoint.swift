@@ -135,9 +135,12 @@ extension Engine {
 
   var sessionSummary: SessionSummary? {
     guard let keeper else { return nil }
-    let (sequence, held) = lock.withLock { (keeper.sequence, heldSlots) }
+    let (sequence, held, merges, used) = lock.withLock {
+      (keeper.sequence, heldSlots, keeper.merges, session.flatMap { ports[$0.level]?.slots.used } ?? 0)
+    }
     return SessionSummary(
       name: keeper.configuration.name, attributes: keeper.configuration.attributes,
-      isOnce: keeper.configuration.isOnce, sequence: sequence, bytesHeld: held * pageSize)
+      isOnce: keeper.configuration.isOnce, sequence: sequence, bytesHeld: held * pageSize, mergesBegun: merges.begun,
+      mergesFailed: merges.failed, slotsUsed: used)
   }
 }

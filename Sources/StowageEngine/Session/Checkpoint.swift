@@ -7,12 +7,13 @@ import Glibc
 ///
 /// 1. Pages in RAM get copies in the session's tier, while they are used.
 /// 2. Frames above that tier come down to it.
-/// 3. If the whole index is to be written: record after record as each is at that moment, its change mark cleared.
+/// 3. If the whole index is to be written: record after record as each is at that moment, its change mark cleared. If
+///    deltas are to be merged: the records that they have, likewise, but marks stay.
 /// 4. The cut: puts are held, the last few pages get their copies, and under the lock the records of all that is marked
 ///    are taken down and the marks cleared. With what step 3 wrote they are the index as it is at this instant.
 /// 5. They are written, everything is synced, and the root is replaced.
 ///
-/// An error before 5 is over leaves the last checkpoint as it is.
+/// An error before 5 is over leaves the last checkpoint as it is, and everything marked that it does not have.
 struct CheckpointRun {
   let engine: Engine
   let keeper: SessionKeeper
@@ -21,12 +22,20 @@ struct CheckpointRun {
 
   private var saver: PageSaver
   private var root = SessionRoot()
-  private var isWhole = false
+  private(set) var writing = IndexWriting.delta
+  private var isWhole: Bool { writing == .whole }
   private var indexBytes = 0
   /// Slots of the new index: what later deltas leave as it is, and the rest.
-  private var newKept: [UInt32] = []
+  private(set) var newKept: [UInt32] = []
   private var newHead: [UInt32] = []
+  /// How many deltas are merged, and what comes in their place.
+  private var deltasMerged = 0
+  var merged = (note: DeltaNote(), place: StreamPlace())
+  /// What is taken down at the cut.
   private var delta = ByteWriter()
+  private var note = DeltaNote()
+  /// Slots that the new index does not need, and the last one does.
+  private var replaced: [UInt32] = []
   private var isCut = false
 
   /// Marked pages without copies of which the cut itself takes care.
@@ -52,8 +61,7 @@ struct CheckpointRun {
     defer { endPassing() }
     do throws(StoreError) {
       try savePages()
-      isWhole = choosesWhole()
-      if isWhole { try writeWhole() }
+      try writeAhead()
       try cut(states)
       try writeRest(states)
       try commit()
@@ -64,7 +72,7 @@ struct CheckpointRun {
     let (saved, written) = engine.lock.withLock { (keeper.pass.saved, keeper.pass.bytesWritten) }
     return CheckpointReport(
       sequence: root.sequence, pages: Int(root.livePages), pagesWritten: saved, bytesWritten: written + indexBytes,
-      indexBytes: indexBytes, isWhole: isWhole, duration_ns: engine.environment.now() &- began)
+      indexBytes: indexBytes, isWhole: isWhole, deltasMerged: deltasMerged, duration_ns: engine.environment.now() &- began)
   }
 
   /// Only gives pages in RAM their copies: how many got one, and the bytes written. They stay copies whatever comes after.
@@ -94,16 +102,16 @@ struct CheckpointRun {
     try engine.sendFramesDown(to: session.level)
   }
 
-  /// A delta, as long as all of them are short beside the index; at a suspend too, as resuming reads them all.
-  private func choosesWhole() -> Bool {
-    guard !keeper.needsWhole, let last = keeper.last else { return true }
-    guard last.deltas.count < SessionRoot.deltasMax(sidecars: engine.frames.sidecarLength) else { return true }
-    let size = engine.lock.withLock { () -> Int in
-      session.pageChanges.count(below: engine.pages.table.count) * 24
-        + session.frameChanges.count(below: engine.frames.count) * 80
+  /// What of the index is not taken down at the cut.
+  private mutating func writeAhead() throws(StoreError) {
+    writing = choosesWriting()
+    switch writing {
+    case .delta: break
+    case .merged(let first):
+      deltasMerged = keeper.deltas.count - first
+      try writeMerged(from: first)
+    case .whole: try writeWhole()
     }
-    let most = isLast ? min(keeper.wholeBytes / 8, 262_144) : keeper.wholeBytes / 8
-    return keeper.deltaBytes + size > most + 65536
   }
 
   // MARK: The whole index
@@ -159,7 +167,7 @@ struct CheckpointRun {
   }
 
   /// Writes a stream through the mandatory transforms (or in the clear), and notes its slots.
-  private mutating func stream(
+  mutating func stream(
     isKept: Bool, isClear: Bool = false,
     _ body: (Engine, SessionTables, inout StreamWriter) throws(StoreError) -> Void
   ) throws(StoreError) -> StreamPlace {
@@ -182,11 +190,16 @@ struct CheckpointRun {
   // MARK: The cut
 
   private mutating func cut(_ states: [SessionHead.Opening?]) throws(StoreError) {
-    let estimate = engine.lock.withLock {
-      session.pageChanges.count(below: engine.pages.table.count) * 32
-        + session.frameChanges.count(below: engine.frames.count) * 128
+    let (pages, frames) = engine.lock.withLock {
+      (
+        session.pageChanges.count(below: engine.pages.table.count),
+        session.frameChanges.count(below: engine.frames.count)
+      )
     }
-    delta.reserve(estimate + 65536)
+    delta.reserve(pages * 32 + frames * 128 + 65536)
+    note.pages.reserveCapacity(pages + 512)
+    note.frames.reserveCapacity(frames + 512)
+    replaced = replacedSlots
     defer { letPutsGo() }
     for _ in 0..<64 {
       engine.lock.withLock { engine.state.pointee.holdsPuts = true }
@@ -222,6 +235,8 @@ struct CheckpointRun {
     // A put between its two sections has an entry that is no page yet.
     guard engine.state.pointee.puts == 0 else { return false }
     delta.removeAll()
+    note.pages.removeAll(keepingCapacity: true)
+    note.frames.removeAll(keepingCapacity: true)
     let (pageCount, frameCount) = (engine.pages.table.count, engine.frames.count)
     delta.put(UInt64(pageCount))
     delta.put(UInt64(frameCount))
@@ -231,21 +246,17 @@ struct CheckpointRun {
     while let index = session.pageChanges.next(from: cursor, below: pageCount) {
       delta.put(index)
       guard engine.putPageRecord(index, session, &delta) else { return false }
+      note.pages.append(index)
       cursor = Int(index) + 1
     }
     cursor = 0
     while let frame = session.frameChanges.next(from: cursor, below: frameCount) {
-      delta.put(frame)
-      // A frame in RAM holds nothing that is recorded; it is marked when it comes down.
-      _ = engine.putFrameRecord(frame, session, &delta)
-      let record = engine.frames.record(frame)
-      if isRecorded(record) {
-        delta.put(
-          raw: engine.frames.place(record, 0), Int(record.pointee.count) * IndexRecords.placeBytes)
-      }
+      engine.putFrame(frame, session, &delta)
+      note.frames.append(frame)
       cursor = Int(frame) + 1
     }
-    clearMarks(pageCount, frameCount)
+    for index in note.pages { session.pageChanges.clear(index) }
+    for frame in note.frames { session.frameChanges.clear(frame) }
     noteTables()
     holdSlots()
     // A number of its own, as the root of an attempt that seemed to fail may turn up after a crash.
@@ -253,24 +264,6 @@ struct CheckpointRun {
     root.sequence = keeper.attempts
     engine.environment.atCut?(root.sequence)
     return true
-  }
-
-  private func isRecorded(_ record: UnsafeMutablePointer<FrameRecord>) -> Bool {
-    record.pointee.count > 0 && record.pointee.live > 0 && !record.pointee.isDiscardable
-      && Int(record.pointee.level) == session.level
-  }
-
-  private func clearMarks(_ pageCount: Int, _ frameCount: Int) {
-    var cursor = 0
-    while let index = session.pageChanges.next(from: cursor, below: pageCount) {
-      session.pageChanges.clear(index)
-      cursor = Int(index) + 1
-    }
-    cursor = 0
-    while let frame = session.frameChanges.next(from: cursor, below: frameCount) {
-      session.frameChanges.clear(frame)
-      cursor = Int(frame) + 1
-    }
   }
 
   private mutating func noteTables() {
@@ -291,30 +284,29 @@ struct CheckpointRun {
   private var headCodecs: [SessionHead.CodecRecord] = []
   private var headSets: [SessionHead.SetRecord] = []
 
-  /// What the new index replaces is nobody's any more; the checkpoint under way needs all else that is in use.
+  /// What every index replaces is nobody's any more; the checkpoint under way needs all else that is in use, but for what
+  /// this one replaces.
   private func holdSlots() {
-    keeper.needsWhole = true
     for slot in keeper.headSlots + keeper.doubtfulSlots { port.slots.free(Int(slot)) }
     keeper.headSlots = []
     keeper.doubtfulSlots = []
-    if isWhole {
-      for slot in keeper.keptSlots { port.slots.free(Int(slot)) }
-      keeper.keptSlots = []
-    }
     port.slots.beginHolding()
+    for slot in replaced { port.slots.leaveToLast(Int(slot)) }
   }
 
   // MARK: The rest, and the root
 
   private mutating func writeRest(_ states: [SessionHead.Opening?]) throws(StoreError) {
     let bytes = delta.bytes
+    let slotsBefore = newKept.count
     let place = try stream(isKept: true) { _, _, writer throws(StoreError) in try writer.put(bytes) }
-    if isWhole {
-      root.deltas = [place]
-    } else if let last = keeper.last {
+    note.bytes = bytes.count
+    note.slots = Array(newKept[slotsBefore...])
+    note.shrink()
+    root.deltas = deltaPlaces(keeper.last, place)
+    if !isWhole, let last = keeper.last {
       (root.pages, root.frames, root.places) = (last.pages, last.frames, last.places)
       (root.pageCount, root.frameCount, root.placeCount) = (last.pageCount, last.frameCount, last.placeCount)
-      root.deltas = last.deltas + [place]
     }
     var head = SessionHead()
     head.name = keeper.configuration.name
@@ -371,17 +363,22 @@ struct CheckpointRun {
 
   private func complete(_ new: [UInt8]) {
     keeper.root = new
-    engine.lock.withLock { keeper.sequence = root.sequence }
-    keeper.deltaBytes = isWhole ? delta.bytes.count : keeper.deltaBytes + delta.bytes.count
-    if isWhole { keeper.wholeBytes = Int(root.pages.length + root.frames.length + root.places.length) }
-    engine.lock.withLock { keeper.last = root }
-    keeper.keptSlots += newKept
+    if isWhole {
+      keeper.wholeBytes = Int(root.pages.length + root.frames.length + root.places.length)
+      keeper.keptSlots = Array(newKept.dropLast(note.slots.count))
+    }
+    keeper.deltas = deltas(note)
     keeper.headSlots = newHead
     keeper.needsWhole = false
     engine.lock.withLock {
-      keeper.slotsFreed = port.slots.endHolding(completed: true)
+      keeper.sequence = root.sequence
+      keeper.last = root
+      session.noteDeltas(keeper.deltas)
+      keeper.slotsFreed = port.slots.endHolding(completed: true) + replaced.count
+      for slot in replaced { port.slots.free(Int(slot)) }
       engine.pages.setLimit(root.generationLimit)
       engine.noteLimits(keeper)
+      try? engine.rebalance()
     }
     engine.work.notify()
     engine.space.notify()
@@ -393,15 +390,16 @@ struct CheckpointRun {
     keeper.doubtfulSlots += newKept + newHead
     (newKept, newHead) = ([], [])
     engine.lock.withLock { _ = port.slots.endHolding(completed: false, keepsBoth: true) }
-    isCut = false
   }
 
-  /// What was written for nothing is free; the last checkpoint keeps what it had.
+  /// What was written for nothing is free; the last checkpoint keeps what it had, and what changed since is marked.
   private mutating func abandon() {
-    if isWhole || isCut { keeper.needsWhole = true }
+    if isWhole { keeper.needsWhole = true }
     engine.lock.withLock {
+      if deltasMerged > 0 { keeper.merges.failed += 1 }
       for slot in newKept + newHead { port.slots.free(Int(slot)) }
       port.slots.endHolding(completed: false)
     }
+    if isCut { markAgain(note) }
   }
 }

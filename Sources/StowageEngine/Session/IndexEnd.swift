@@ -55,9 +55,10 @@ extension IndexLoad {
     // All or none: a read that fails now is tried again.
     var own: [UInt32] = []
     for var stream in [pages, frames, places] { own += try stream.slots(reader) }
-    slots += own
+    slots = own
+    let all = own + deltas.flatMap(\.slots) + keeper.headSlots
     let twice = engine.lock.withLock {
-      (slots + keeper.headSlots).first { engine.ports[session.level]?.slots.adopt(Int($0)) != true }
+      all.first { engine.ports[session.level]?.slots.adopt(Int($0)) != true }
     }
     if let twice { throw .damaged(slot: twice, "two things are said to be in it") }
   }
@@ -118,6 +119,7 @@ extension IndexLoad {
   /// From here on the store is as any other.
   private func finish() {
     usedPlaces = []
+    deltas = []
     engine.lock.withLock {
       keeper.keptSlots = slots
       engine.isLoading.store(false, ordering: .releasing)

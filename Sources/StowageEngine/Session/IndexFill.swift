@@ -40,8 +40,11 @@ extension IndexLoad {
   }
 
   /// What one delta says, over what earlier ones said. The records that it has are not taken from the whole index.
-  func apply(_ delta: [UInt8]) throws(ByteShortage) {
+  func apply(_ delta: [UInt8]) throws(ByteShortage) -> DeltaNote {
     var reader = ByteReader(delta)
+    var note = DeltaNote()
+    note.bytes = delta.count
+    note.rank = DeltaNote.rank(ofLength: delta.count)
     let (deltaPages, deltaFrames) = (try reader.number(UInt64.self), try reader.number(UInt64.self))
     let (changedPages, changedFrames) = (try reader.number(UInt32.self), try reader.number(UInt32.self))
     guard deltaPages <= UInt64(pageCount), deltaFrames <= UInt64(frameCount) else { throw ByteShortage() }
@@ -56,6 +59,7 @@ extension IndexLoad {
       try check(record)
       try store(record, index)
       patchedPages.mark(index)
+      note.pages.append(index)
     }
     for _ in 0..<changedFrames {
       let frame = try reader.number(FrameIndex.self)
@@ -64,8 +68,11 @@ extension IndexLoad {
       if record.record.count > 0 { record.record.places = try appendPlaces(Int(record.record.count), &reader) }
       store(record, frame)
       patchedFrames.mark(frame)
+      note.frames.append(frame)
     }
     guard reader.left == 0 else { throw ByteShortage() }
+    note.shrink()
+    return note
   }
 
   /// When all deltas are applied: each entry that only they have is there, pages are counted, slots are taken.

@@ -40,8 +40,9 @@ final class IndexLoad: @unchecked Sendable {
   /// What deltas have, and the whole index has not as it was last.
   let patchedPages: ChangeMap
   let patchedFrames: ChangeMap
-  /// Slots of the index itself.
+  /// Slots of the whole index, and what the deltas have.
   var slots: [UInt32] = []
+  var deltas: [DeltaNote] = []
   /// Places that frames have, a bit each.
   var usedPlaces: [UInt64] = []
   /// Entries of the tables when it began; those behind came later.
@@ -99,16 +100,16 @@ final class IndexLoad: @unchecked Sendable {
 
   /// Room in the tables, and what the deltas say.
   private func begin(_ named: UInt32) throws(StreamFault) {
-    var deltas: [[UInt8]] = []
-    for place in root.deltas {
-      let read = try reader.all(of: place)
-      deltas.append(read.bytes)
-      slots += read.slots
-    }
+    var found: [(bytes: [UInt8], slots: [UInt32])] = []
+    for place in root.deltas { found.append(try reader.all(of: place)) }
     do throws(ByteShortage) {
-      (pageCount, frameCount) = try counts(deltas.last)
+      (pageCount, frameCount) = try counts(found.last?.bytes)
       try makeRoom()
-      for delta in deltas { try apply(delta) }
+      for delta in found {
+        var note = try apply(delta.bytes)
+        note.slots = delta.slots
+        deltas.append(note)
+      }
       try finishPatches()
     } catch {
       throw .damaged(slot: named, "its records contradict each other")

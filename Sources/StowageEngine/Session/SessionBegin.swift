@@ -15,9 +15,10 @@ extension Engine {
     isLoading.store(true, ordering: .releasing)
     keeper.headSlots = image.slots
     keeper.wholeBytes = Int(image.root.pages.length + image.root.frames.length + image.root.places.length)
-    keeper.deltaBytes = image.root.deltas.reduce(0) { $0 + Int($1.length) }
+    keeper.deltas = keeper.load?.deltas ?? []
     keeper.needsWhole = false
     try lock.withLock { () throws(StoreError) in
+      session.noteDeltas(keeper.deltas)
       try rebalance(force: true)
       try checkRoom()
     }

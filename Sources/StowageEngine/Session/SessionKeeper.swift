@@ -21,12 +21,13 @@ final class SessionKeeper: @unchecked Sendable {
   var sequence: UInt64 = 0
   /// The number of the last one that was begun.
   var attempts: UInt64 = 0
-  /// The next checkpoint writes the whole index: there is none yet, or an attempt failed half way.
+  /// The next checkpoint writes the whole index: there is none yet, or an attempt to write it failed half way.
   var needsWhole = true
-  /// Bytes of the whole index, and of the deltas since.
+  /// Bytes of the whole index.
   var wholeBytes = 0
-  var deltaBytes = 0
-  /// Slots of the index: of what a delta leaves as it is, and of what every checkpoint writes anew.
+  /// The deltas that `last` names, in its order.
+  var deltas: [DeltaNote] = []
+  /// Slots of the whole index, and of what every checkpoint writes anew.
   var keptSlots: [UInt32] = []
   var headSlots: [UInt32] = []
   /// Slots of an index of which it is not known whether it holds.
@@ -42,6 +43,8 @@ final class SessionKeeper: @unchecked Sendable {
   /// Only what the session says of itself is wanted.
   let describes: Bool
   var description: SessionDescription?
+  /// Checkpoints that merge deltas. Guarded by the engine's lock.
+  var merges = (begun: 0, failed: 0)
   /// Set when slots ran out, or ids soon will: a checkpoint is to be made on the session's own thread.
   let isWanted = Atomic(false)
   let wanted = Event()

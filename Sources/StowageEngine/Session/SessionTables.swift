@@ -13,17 +13,19 @@ struct SessionTables: @unchecked Sendable {
   /// Pages and frames that are not as the last checkpoint recorded them.
   let pageChanges: ChangeMap
   let frameChanges: ChangeMap
-  /// Frames in the session's tier by the number of their codec, then by that of their transform set; then copies.
+  /// Frames in the session's tier by the number of their codec, then by that of their transform set; then copies;
+  /// then RAM that the notes of deltas take.
   private let counts: UnsafeMutablePointer<Int>
   private static let copyCount = 512
+  private static let noteBytes = 513
 
   init(level: Int) throws(StoreError) {
     self.level = level
     copies = try BlockTable(stride: 8, capacity: 1 << 31)
     pageChanges = try ChangeMap(capacity: 1 << 31)
     frameChanges = try ChangeMap(capacity: FrameTable.capacity)
-    counts = .allocate(capacity: 513)
-    counts.initialize(repeating: 0, count: 513)
+    counts = .allocate(capacity: 514)
+    counts.initialize(repeating: 0, count: 514)
   }
 
   func unmap() {
@@ -44,8 +46,11 @@ struct SessionTables: @unchecked Sendable {
 
   /// RAM, with so many pages and frames numbered.
   func byteCount(pages: Int, frames: Int) -> Int {
-    copies.byteCount + ChangeMap.byteCount(pages) + ChangeMap.byteCount(frames)
+    copies.byteCount + ChangeMap.byteCount(pages) + ChangeMap.byteCount(frames) + counts[Self.noteBytes]
   }
+
+  /// These are the deltas of the index now.
+  func noteDeltas(_ deltas: [DeltaNote]) { counts[Self.noteBytes] = deltas.reduce(0) { $0 + $1.byteCount } }
 
   /// What room for one page more than `pages` would add.
   func growth(_ pages: Int) -> Int { copies.count <= pages ? copies.growth() : 0 }
