@@ -50,7 +50,6 @@ enum SessionRates {
       let report = try store.suspend()
       // The session is safe, and the store closed; its memory goes with the object, later.
       result.suspend = withExtendedLifetime(store) { now() - began }
-      print("   suspend \(result.suspend) report \(Double(report.duration_ns) / 1e9) MiB \(report.bytesWritten >> 20)")
       result.bytes = Double(report.bytesWritten)
       result.indexBytes = Double(report.indexBytes)
     }
@@ -66,11 +65,7 @@ enum SessionRates {
     guard memcmp(page.baseAddress!, pages[count / 2 % pages.count].baseAddress!, 4096) == 0 else {
       fatalError("the first page has other contents")
     }
-    let t1 = now()
-    if getenv("SPLIT") != nil { try store.finishResuming() }
-    let t2 = now()
     let loaded = try store.preload()
-    print("   first \(t1 - began) index \(t2 - t1) load \(now() - t2) MiB \(loaded.bytesRead >> 20) index \(Int(result.indexBytes) >> 20)")
     // From the beginning: opening and the index are in it, and the index's bytes on both sides.
     result.preload = now() - began
     result.preloadBytes = Double(loaded.bytesRead) + result.indexBytes

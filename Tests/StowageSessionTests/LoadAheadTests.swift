@@ -72,14 +72,25 @@ import Testing
   func used(memory: Int) throws {
     let seed = ProcessInfo.processInfo.environment["STOWAGE_TEST_SEED"].flatMap { UInt64($0) } ?? .random(in: 1...1_000_000)
     print("loading ahead: STOWAGE_TEST_SEED=\(seed)")
-    let disk = try SimulatedDisk(14, slots: 24_000, seed: seed)
+    let disk = try SimulatedDisk(15, slots: 24_000, seed: seed)
     let chain = [try Self.tier.get(), disk.tier()]
     var model = Model(random: SeededRandom(seed: seed))
     let first = try Store(configuration: configuration(.create(replacing: false), memory: 10 << 20), chain: chain)
     for _ in 0..<10_000 { try model.put(first) }
     try first.suspend()
+    let early = Locked(0)
     for _ in 0..<6 {
-      let store = try Store(configuration: configuration(.resume(force: false), memory: memory), chain: chain)
+      let opened = Locked<Store?>(nil)
+      var environment = Environment.system
+      // Holds the counting up until some pages have been loaded of which it knows nothing.
+      environment.whileLoading = {
+        guard let store = opened.withLock({ $0 }) else { return }
+        for _ in 0..<2000 where store.statistics().levels[1].pages < 100 { usleep(1000) }
+        if store.statistics().levels[1].pages >= 100 { early.withLock { $0 += 1 } }
+      }
+      let store = try Store(
+        configuration: configuration(.resume(force: false), memory: memory), chain: chain, environment: environment)
+      opened.withLock { $0 = store }
       let loaded = Locked<Result<PreloadReport, any Error>?>(nil)
       let ended = DispatchSemaphore(value: 0)
       Thread {
@@ -89,6 +100,7 @@ import Testing
       }.start()
       for handle in Array(model.pages.keys.shuffled(using: &model.random).prefix(2500)) { try model.touch(store, handle) }
       ended.wait()
+      opened.withLock { $0 = nil }
       let report = try #require(loaded.withLock { $0 }).get()
       #expect(report.pages > 0)
       try model.check(store)
@@ -96,5 +108,14 @@ import Testing
       try model.check(store)
       try store.suspend()
     }
+    #expect(early.withLock { $0 } > 0, "in no round was a page loaded before all were counted")
+    // Each frame has been counted rightly when none is left behind its last page.
+    let last = try Store(configuration: configuration(.resume(force: false), memory: memory), chain: chain)
+    _ = try last.preload()
+    for handle in model.pages.keys { try last.discard(handle) }
+    try last.checkpoint()
+    let levels = last.statistics().levels
+    #expect(levels.allSatisfy { $0.pages == 0 } && levels[2].diskBytes == 0, "\(levels)")
+    last.close()
   }
 }

@@ -20,6 +20,8 @@ public struct Environment: Sendable {
   /// For simulations that compare with a model: called at the instant that a checkpoint keeps, with its number, the store's
   /// lock held: it must not use the store.
   public var atCut: (@Sendable (UInt64) -> Void)?
+  /// For tests: called when pages are being loaded ahead and the rest of the index is not counted yet, which waits for it.
+  public var whileLoading: (@Sendable () -> Void)?
 
   public init(
     now: @escaping @Sendable () -> UInt64, random: @escaping @Sendable () -> UInt64,

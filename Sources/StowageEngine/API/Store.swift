@@ -133,7 +133,8 @@ public final class Store: Sendable {
 
   /// Makes a last checkpoint and closes the store: persistent pages are kept in the session, discardable ones are dropped
   /// (each one's destructor is called with the reason `suspended`). Calls that are waiting then are refused as `closed`.
-  /// - Throws: as `checkpoint`; the store is open then, as before.
+  /// - Throws: as `checkpoint`; the store is open then, as before, and what the tier holds is the last checkpoint that was made:
+  ///   who ends all the same goes back to that.
   @discardableResult
   public func suspend() throws(StoreError) -> CheckpointReport { try engine.suspend() }
 

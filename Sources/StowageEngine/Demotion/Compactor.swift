@@ -176,15 +176,28 @@ extension Engine {
     return nil
   }
 
+  /// Chunks that are published in one section under the lock, and segments that may be begun for them.
+  private static let returnedTogether = (chunks: 128, segments: 4)
+
   /// Appends the first `count` of `space.items`, which are of one codec, to the context's open segment of their level. How
   /// many.
-  /// - Parameter keepsCopies: what their pages have in the session's tier stays theirs.
+  /// - Parameter keepsCopies: what their pages have in the session's tier stays theirs, and there is no need to go on when
+  ///   there is no room.
   @discardableResult func returnChunks(
     _ context: Context, _ space: JobSpace, _ count: Int, codec number: UInt8, keepsCopies: Bool = false
   ) -> Int {
     let level = chunkLevel(number)
     var copied = 0
+    var published = 0
     for index in 0..<count {
+      // Ids far from each other do not share a segment: as many may be begun as there are chunks.
+      if copied - published >= Self.returnedTogether.chunks
+        || context.pointee.unpublishedCount >= Self.returnedTogether.segments
+      {
+        publishCopies(context, space.items + published, copied - published, level, keepsCopies: keepsCopies)
+        published = copied
+        if keepsCopies, !lock.withLock({ hasRoomForPut }) { return copied }
+      }
       let item = space.items + index
       let length = Int(item.pointee.length)
       if level > 0 {
@@ -195,7 +208,7 @@ extension Engine {
       guard copyChunk(context, item, to: level, sequence: 0) else { break }
       copied += 1
     }
-    publishCopies(context, space.items, copied, level, keepsCopies: keepsCopies)
+    publishCopies(context, space.items + published, copied - published, level, keepsCopies: keepsCopies)
     return copied
   }
 

@@ -180,7 +180,11 @@ extension Engine {
     }
     guard let reserved else { return }
     let isLocked = arena.prepare(reserved)
-    lock.withLock { arena.addPrepared(reserved, isLocked: isLocked) }
+    lock.withLock {
+      arena.addPrepared(reserved, isLocked: isLocked)
+      // Others may have been made present meanwhile, or the limit may have been lowered.
+      arena.shrink(to: segmentsAllowed)
+    }
   }
 
   private func trim(_ context: Context, _ level: Int) {

@@ -57,6 +57,7 @@ struct SegmentArena: @unchecked Sendable {
   private let freeList: Region
   private let dormantList: Region
   private let counts: UnsafeMutablePointer<Counts>
+  private let locks: Bool
 
   private struct Counts {
     var free = 0
@@ -65,7 +66,6 @@ struct SegmentArena: @unchecked Sendable {
     var inUse = 0
     /// Reserved, their RAM being made present.
     var preparing = 0
-    var locks = false
     var lockFailed = false
   }
 
@@ -77,7 +77,8 @@ struct SegmentArena: @unchecked Sendable {
     freeList = try Region(byteCount: 4 * capacity)
     dormantList = try Region(byteCount: 4 * capacity)
     counts = .allocate(capacity: 1)
-    counts.initialize(to: Counts(locks: locks))
+    counts.initialize(to: Counts())
+    self.locks = locks
   }
 
   func unmap() {
@@ -152,7 +153,7 @@ struct SegmentArena: @unchecked Sendable {
   /// locked and the system did not let us.
   func prepare(_ index: SegmentIndex) -> Bool {
     region.populate(Int(index) * segmentSize, segmentSize)
-    return !counts.pointee.locks || region.lock(Int(index) * segmentSize, segmentSize)
+    return !locks || region.lock(Int(index) * segmentSize, segmentSize)
   }
 
   /// A reserved segment is present: it goes to the free list.
@@ -168,7 +169,7 @@ struct SegmentArena: @unchecked Sendable {
     while present > target, counts.pointee.free > 0 {
       counts.pointee.free -= 1
       let index = list[counts.pointee.free]
-      if counts.pointee.locks { region.unlock(Int(index) * segmentSize, segmentSize) }
+      if locks { region.unlock(Int(index) * segmentSize, segmentSize) }
       region.release(Int(index) * segmentSize, segmentSize)
       dormant[counts.pointee.dormant] = index
       counts.pointee.dormant += 1

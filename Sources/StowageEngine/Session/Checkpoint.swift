@@ -77,6 +77,9 @@ struct CheckpointRun {
 
   /// Only gives pages in RAM their copies: how many got one, and the bytes written. They stay copies whatever comes after.
   mutating func saveAhead() throws(StoreError) -> (pages: Int, bytes: Int) {
+    // What would refuse the checkpoint refuses before anything is written, or anybody waits.
+    _ = try engine.savedStates()
+    if keeper.root == nil { keeper.root = try engine.readRoot() }
     beginPassing()
     defer { endPassing() }
     try savePages()

@@ -87,6 +87,7 @@ extension IndexLoad {
 
   /// Frames with live chunks are there; the others end.
   private func settleFrames() throws(StreamFault) -> Bool {
+    // As above.
     let engine = engine
     if usedPlaces.isEmpty { usedPlaces = Array(repeating: 0, count: (placeCount + 63) / 64) }
     let isRight = engine.lock.withLock { () -> Bool in
@@ -190,7 +191,7 @@ extension Engine {
     while !isThere, isLoading.load(ordering: .acquiring) {
       let (isClosing, loadsAhead) = lock.withLock { (state.pointee.isClosing, state.pointee.loadsAhead) }
       guard !isClosing else { throw .closed }
-      // Who brings up pages meanwhile would hardly get the lock: they are what is waited for.
+      // Who brings up pages meanwhile would hardly get the lock, and there is more of that to do.
       if loadsAhead, lock.isContended { usleep(50) }
       try withLoad(load) { () throws(StoreError) in
         isThere = load.stage.rawValue >= stage.rawValue

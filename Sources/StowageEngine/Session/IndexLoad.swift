@@ -201,13 +201,17 @@ final class IndexLoad: @unchecked Sendable {
     let size = IndexRecords.placeBytes
     let records = first * chunk..<min((first + count) * chunk, Int(root.placeCount))
     let bytes = try places.read(records.lowerBound * size..<records.upperBound * size, reader)
-    engine.lock.withLock {
-      bytes.withUnsafeBytes {
-        guard let base = $0.baseAddress else { return }
-        (engine.frames.placeBase + records.lowerBound * size).copyMemory(from: base, byteCount: $0.count)
+    for index in first..<first + count {
+      let part = index * chunk..<min((index + 1) * chunk, records.upperBound)
+      engine.lock.withLock {
+        bytes.withUnsafeBytes {
+          guard let base = $0.baseAddress else { return }
+          (engine.frames.placeBase + part.lowerBound * size).copyMemory(
+            from: base + (part.lowerBound - records.lowerBound) * size, byteCount: part.count * size)
+        }
       }
+      hasPlaces[index] = true
     }
-    for index in first..<first + count { hasPlaces[index] = true }
   }
 
   /// Reads the next piece of a stage that reads. False when it has them all.

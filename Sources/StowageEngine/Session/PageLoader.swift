@@ -161,11 +161,12 @@ struct PageLoader {
     guard record.pointee.count > 0, Int(record.pointee.level) == session.level,
       record.pointee.flags == 0, record.pointee.pins < 128, Int(record.pointee.position) != SlotAllocator.nowhere
     else { return false }
-    // While the index is still coming, its live chunks may not be counted yet, nor its record compared with its pages'.
-    guard engine.frames.isUnsettled(frame) ? engine.fitsPage(record) : record.pointee.live > 0 else { return false }
     let level = engine.levels + engine.chunkLevel(record.pointee.codec)
     // What is under way comes on top.
-    return level.pointee.segments + engine.workers.count + level.pointee.high / 16 < level.pointee.high && engine.hasRoomForPut
+    guard level.pointee.segments + engine.workers.count + level.pointee.high / 16 < level.pointee.high, engine.hasRoomForPut
+    else { return false }
+    // While the index is still coming, its live chunks may not be counted yet, nor its record compared with its pages'.
+    return engine.frames.isUnsettled(frame) ? engine.fitsPage(record) : record.pointee.live > 0
   }
 
   private func begin(_ run: Run, _ scratch: SegmentIndex, waits: Bool) -> RequestPointer? {
@@ -209,13 +210,13 @@ struct PageLoader {
 
   /// Brings the live chunks of some frames of a run, which is read to `base`, to their level. How many.
   private func restore(_ run: Run, _ part: Range<Int>, _ base: UnsafeMutableRawPointer) -> Int {
-    var isOpen: UInt64 = 0
+    var opened: UInt64 = 0
     for index in part where open(run.space.outgoing[index], base + index * engine.pageSize) {
-      isOpen |= 1 << UInt64(index - part.lowerBound)
+      opened |= 1 << UInt64(index - part.lowerBound)
     }
     var count = 0
     engine.lock.withLock {
-      for index in part where isOpen >> UInt64(index - part.lowerBound) & 1 != 0 {
+      for index in part where opened >> UInt64(index - part.lowerBound) & 1 != 0 {
         let bytes = UnsafeRawPointer(base + index * engine.pageSize)
         engine.gatherChunks(space, &count, of: run.space.outgoing[index].frame, bytes)
       }
@@ -252,6 +253,11 @@ extension Engine {
       state.pointee.loadsAhead = true
     }
     work.notify()
+    if let whileLoading = environment.whileLoading, let load = keeper.load {
+      load.gate.lock()
+      if load.stage == .count { whileLoading() }
+      load.gate.unlock()
+    }
     do throws(StoreError) {
       // Meanwhile workers load: what is left of the index needs no reading. The context is the index's until then.
       try finishLoading()
@@ -261,7 +267,8 @@ extension Engine {
     } catch {
       lock.withLock {
         state.pointee.loadsAhead = false
-        keeper.ahead.failure = keeper.ahead.failure ?? error
+        // That the index is damaged lasts; what a loader met may pass.
+        keeper.ahead.failure = error
       }
     }
     while true {

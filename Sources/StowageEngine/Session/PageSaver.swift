@@ -11,7 +11,7 @@ struct SavePass {
   var cursor = 0
   var savers = 0
   var failure: StoreError?
-  /// Pages that got a copy, and bytes written, in all passes of a checkpoint.
+  /// Pages that got a copy, and bytes written, in all passes of a checkpoint, or of what goes before the last one.
   var saved = 0
   var bytesWritten = 0
 }

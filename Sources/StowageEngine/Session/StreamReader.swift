@@ -92,7 +92,7 @@ struct StreamReader {
       engine.lock.withLock { engine.giveScratch(holder) }
       throw .damaged(slot: pages[outside].slot, "there is no such slot")
     }
-    if let request = request(port, run, pages, holder, waits: isFirst) {
+    if let request = request(port, run, pages, holder, isFirst: isFirst) {
       return Reading(pages: run, holder: holder, request: request)
     }
     engine.lock.withLock { engine.giveScratch(holder) }
@@ -101,11 +101,12 @@ struct StreamReader {
   }
 
   private func request(
-    _ port: BackingPort, _ run: Range<Int>, _ pages: [PagePlace], _ holder: SegmentIndex, waits: Bool
+    _ port: BackingPort, _ run: Range<Int>, _ pages: [PagePlace], _ holder: SegmentIndex, isFirst: Bool
   ) -> RequestPointer? {
     port.beginRead(
       context, slot: UInt64(pages[run.lowerBound].slot), count: run.count, .metadata,
-      ids: { pages[run.lowerBound + $0].id }, into: engine.arena.bytes(holder), holder: holder, keep: 0, waits: waits,
+      ids: { pages[run.lowerBound + $0].id }, into: engine.arena.bytes(holder), holder: holder,
+      keep: isFirst ? 0 : BackingPort.keptForLoads, waits: isFirst,
       pin: { segment in engine.lock.withLock { engine.arena.head(segment).pointee.pins += 1 } })
   }
 
@@ -122,8 +123,8 @@ struct StreamReader {
       guard case .damaged = error else { throw error }
       bytes.removeLast(bytes.count - before)
       guard let port = engine.ports[level],
-        let again = request(port, reading.pages, pages, reading.holder, waits: isAlone)
-      else { throw error }
+        let again = request(port, reading.pages, pages, reading.holder, isFirst: isAlone)
+      else { throw .unavailable(level: level, "it cannot be read once more now: no request is free") }
       let second = Reading(pages: reading.pages, holder: reading.holder, request: again)
       try finish(second, pages, transforms, &bytes)
     }
