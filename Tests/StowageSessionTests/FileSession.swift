@@ -22,6 +22,8 @@ struct FileSession {
   let folder: TemporaryFolder
   let size: Int
   var pages: [Handle: UInt64] = [:]
+  /// Deltas that its index may have.
+  var deltasMax = Int.max
   private let table: TierTable
   private let packer: TierTable
 
@@ -44,8 +46,7 @@ struct FileSession {
     var configuration = StoreConfiguration(memoryLimit: 4 << 20)
     configuration.workers = 1
     configuration.session = SessionConfiguration(name: "file", start: start)
-    // Merged by each checkpoint: all of the index but its whole part moves on through the file.
-    configuration.session?.deltasMax = 2
+    configuration.session?.deltasMax = deltasMax
     return try Store(configuration: configuration, chain: [ChainTier(packer), swap])
   }
 

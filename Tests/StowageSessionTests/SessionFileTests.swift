@@ -44,24 +44,25 @@ import Testing
         + "\(costs.count - refused.count - harmless); beginning: \(begin); cuts: \(cuts)")
   }
 
-  /// A session with pages behind its index. Slots are used in turn, so it is a matter of what went before.
+  /// A session with pages behind its index: a store that resumes one uses the first free slots, and this one merges all
+  /// deltas.
   private func made() throws -> FileSession {
-    for checkpoints in 28..<60 {
-      var session = try FileSession()
-      try session.make(checkpoints: checkpoints)
-      let slots = (session.size - FileSession.slotsBegin) / FileSession.pageSize
-      var behind = 0
-      for slot in stride(from: slots - 1, to: 0, by: -1) {
-        let place = FileSession.slotsBegin + slot * FileSession.pageSize + 100
-        try FileSession.flip(session.path, at: place, bit: 0)
-        let outcome = session.read(session.path, "read-only")
-        try FileSession.flip(session.path, at: place, bit: 0)
-        if outcome.refusal != nil { break }
-        if !outcome.lost.isEmpty { behind += 1 }
-        if behind == 4 { return session }
-      }
+    var session = try FileSession()
+    try session.make(checkpoints: 6)
+    session.deltasMax = 2
+    try session.open(.resume(force: false), "existing").suspend()
+    let slots = (session.size - FileSession.slotsBegin) / FileSession.pageSize
+    var behind = 0
+    for slot in stride(from: slots - 1, to: 0, by: -1) {
+      let place = FileSession.slotsBegin + slot * FileSession.pageSize + 100
+      try FileSession.flip(session.path, at: place, bit: 0)
+      let outcome = session.read(session.path, "read-only")
+      try FileSession.flip(session.path, at: place, bit: 0)
+      if outcome.refusal != nil { break }
+      if !outcome.lost.isEmpty { behind += 1 }
+      if behind == 12 { return session }
     }
-    throw TestFailure("no session has pages behind its index")
+    throw TestFailure("\(behind) pages' frames are behind the index")
   }
 
   /// What is before the slots, sector after sector: refused with a reason, or nothing is lost.
