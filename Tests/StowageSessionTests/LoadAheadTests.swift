@@ -72,7 +72,7 @@ import Testing
   func used(memory: Int) throws {
     let seed = ProcessInfo.processInfo.environment["STOWAGE_TEST_SEED"].flatMap { UInt64($0) } ?? .random(in: 1...1_000_000)
     print("loading ahead: STOWAGE_TEST_SEED=\(seed)")
-    let disk = try SimulatedDisk(15, slots: 24_000, seed: seed)
+    let disk = try SimulatedDisk(4, slots: 24_000, seed: seed)
     let chain = [try Self.tier.get(), disk.tier()]
     var model = Model(random: SeededRandom(seed: seed))
     let first = try Store(configuration: configuration(.create(replacing: false), memory: 10 << 20), chain: chain)
