@@ -53,7 +53,7 @@ struct Churn {
       let operations = 2 * live / 256 * 256
       for start in stride(from: 0, to: operations, by: 256) {
         var slots: [(slot: Int, page: Int)] = []
-        try meter.aside {
+        meter.aside {
           // No slot twice in one batch.
           var seen = Set<Int>()
           while slots.count < 256 {

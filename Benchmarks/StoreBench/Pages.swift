@@ -13,17 +13,17 @@ struct Pages: @unchecked Sendable {
     guard let handle = FileHandle(forReadingAtPath: file) else { throw Failure("\(file) cannot be read") }
     let data = try handle.read(upToCount: most * pageBytes) ?? Data()
     let all = data.count / pageBytes
-    bytes = .allocate(byteCount: max(1, all) * pageBytes, alignment: pageBytes)
+    let room = UnsafeMutableRawBufferPointer.allocate(byteCount: max(1, all) * pageBytes, alignment: pageBytes)
     var kept = 0
     data.withUnsafeBytes { source in
       for index in 0..<all {
-        let target = bytes.baseAddress! + kept * pageBytes
+        let target = room.baseAddress! + kept * pageBytes
         target.copyMemory(from: source.baseAddress! + index * pageBytes, byteCount: pageBytes)
         if memcmp(target, target + 8, pageBytes - 8) != 0 { kept += 1 }
       }
     }
     guard kept >= 256 else { throw Failure("\(file) has \(kept) pages that are not of one word; 256 are needed") }
-    count = kept
+    (bytes, count) = (room, kept)
   }
 
   subscript(_ index: Int) -> UnsafeRawBufferPointer {
