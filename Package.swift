@@ -125,9 +125,10 @@ let package = Package(
         "StowageEngine", "CLZ4", "CZstd", "CBrotli", "CCrypto", .product(name: "CStowageTier", package: "plugin-sdk"),
       ],
       path: "Benchmarks/StoreBench", swiftSettings: common),
+    .target(name: "CSmallSpace", path: "Benchmarks/CSmallSpace"),
     .executableTarget(
       name: "instruction-count",
-      dependencies: ["StowageEngine", .product(name: "CStowageTier", package: "plugin-sdk")],
+      dependencies: ["StowageEngine", "CSmallSpace", .product(name: "CStowageTier", package: "plugin-sdk")],
       path: "Benchmarks/InstructionCount", exclude: ["ceiling.json"], swiftSettings: common),
     .target(name: "CStowageTestPages", path: "Tests/CStowageTestPages"),
     .target(

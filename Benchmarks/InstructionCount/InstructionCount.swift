@@ -4,6 +4,7 @@
 // room for raw pages, made pages, no clock and no chance in it. `make check-perf` runs it under callgrind.
 //
 //   instruction-count LZ4-TIER
+import CSmallSpace
 import CStowageTier
 import Foundation
 import StowageEngine
@@ -96,11 +97,21 @@ struct Work {
 
 @main
 enum InstructionCount {
-  static func main() throws {
+  static func main() {
+    do {
+      try run()
+    } catch {
+      FileHandle.standardError.write(Data("instruction-count: \(error)\n".utf8))
+      exit(1)
+    }
+  }
+
+  static func run() throws {
     guard CommandLine.arguments.count == 2 else {
       FileHandle.standardError.write(Data("usage: instruction-count LZ4-TIER\n".utf8))
       exit(2)
     }
+    stowage_use_small_space()
     let work = UnsafeMutablePointer<Work>.allocate(capacity: 1)
     work.initialize(to: try Work(load(CommandLine.arguments[1])))
     // Once before, so that symbols are bound and memory is there.

@@ -36,9 +36,9 @@ struct Churn {
     let fresh = meter.total / Double(live) * 1e6
     try store.settle()
     if isTight {
-      // A tenth more than what it takes now.
+      // A tenth more than what it takes now, and at least what the store keeps as its reserve.
       let now = store.statistics()
-      try store.setMemoryLimit(now.ramBytes + now.levels[1].poolBytes / 10)
+      try store.setMemoryLimit(now.ramBytes + max(6 << 20, now.levels[1].poolBytes / 10))
     }
     let buffer = warmBuffer(pages: 256)
     defer { buffer.deallocate() }

@@ -11,15 +11,23 @@ struct Latency {
   func run(_ report: inout Report) throws {
     let pages = try Pages(file: options.file, most: options.quick ? options.pages / 4 : options.pages)
     let tiers = Tiers(folder: options.plugins)
-    let limit = pages.count * pageBytes * 2 / 5
+    let limit = pages.count * pageBytes * 3 / 5
     let store = try Store(configuration: StoreConfiguration(memoryLimit: limit), chain: try tiers.chain(options.chain))
     defer { store.close() }
     var puts = LatencyHistogram()
+    // As many as fit: a store that is full before is what it is.
+    var count = pages.count
     var handles: [Handle] = []
     handles.reserveCapacity(pages.count)
     for index in 0..<pages.count {
       let began = monotonicNanoseconds()
-      handles.append(try store.put(pages[index], tag: UInt64(index)))
+      let put = Result { () throws(StoreError) in try store.put(pages[index], tag: UInt64(index)) }
+      guard case .success(let handle) = put else {
+        report.missing("latencies of all pages", "the store was full at page \(index) of \(pages.count)")
+        count = index
+        break
+      }
+      handles.append(handle)
       puts.add(monotonicNanoseconds() - began)
     }
     try store.settle()
@@ -29,7 +37,7 @@ struct Latency {
     let buffer = warmBuffer(pages: 1)
     defer { buffer.deallocate() }
     var dice = Dice(seed: 11)
-    for index in dice.shuffled(pages.count) {
+    for index in dice.shuffled(count) {
       let place = store.location(of: handles[index])
       let began = monotonicNanoseconds()
       try store.take(handles[index], into: buffer)

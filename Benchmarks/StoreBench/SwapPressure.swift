@@ -23,8 +23,15 @@ struct SwapPressure {
     // First of all, so that every page is charged to it.
     try Data("\(getpid())".utf8).write(to: URL(fileURLWithPath: options.cgroup + "/cgroup.procs"))
     let count = options.pages
+    let isFirst = FileManager.default.fileExists(atPath: options.cgroup + "/memory.limit_in_bytes")
+    // Only what the pages take is held down: code, stack and the sums are beside it.
+    var sums = [UInt64](repeating: 1, count: count)
+    let usage = try String(
+      contentsOfFile: options.cgroup + (isFirst ? "/memory.usage_in_bytes" : "/memory.current"), encoding: .utf8)
+    let used = Int(usage.trimmingCharacters(in: .whitespacesAndNewlines)) ?? 0
+    try Data("\(used + options.resident)".utf8).write(
+      to: URL(fileURLWithPath: options.cgroup + (isFirst ? "/memory.limit_in_bytes" : "/memory.max")))
     let memory = try filled(count)
-    var sums = [UInt64](repeating: 0, count: count)
     for index in 0..<count { sums[index] = digest(memory + index * pageBytes) }
     var dice = Dice(seed: options.seed)
     let accesses = options.quick ? 4096 : 32768
@@ -56,12 +63,16 @@ struct SwapPressure {
     if descriptor < 0 { descriptor = open(options.file, O_RDONLY) }
     guard descriptor >= 0 else { throw Failure("\(options.file): \(String(cString: strerror(errno)))") }
     defer { close(descriptor) }
+    // By way of a buffer: pages that the kernel reads into are pinned meanwhile, and could not be swapped out.
+    let buffer = warmBuffer(pages: 16)
+    defer { buffer.deallocate() }
     var offset = 0
     while offset < count * pageBytes {
-      let length = min(1 << 20, count * pageBytes - offset)
-      guard pread(descriptor, memory + offset, length, offset) == length else {
+      let length = min(buffer.count, count * pageBytes - offset)
+      guard pread(descriptor, buffer.baseAddress!, length, offset) == length else {
         throw Failure("\(options.file): too short, or \(String(cString: strerror(errno)))")
       }
+      memcpy(memory + offset, buffer.baseAddress!, length)
       offset += length
     }
     return memory

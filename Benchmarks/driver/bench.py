@@ -146,7 +146,7 @@ def main():
         options.pages = os.path.join(options.folder, "pages")
         pages = capture.make(options.stowage, options.pages, (64 << 20) if options.quick else (256 << 20), options.say)
         results.absent += pages["absent"]
-    options.chain = parts.default_chain(options)
+    options.chain, options.open_chain = parts.default_chain(options)
     measure(options, results)
     table.combine(results)
     report = {

@@ -30,10 +30,8 @@ def describe():
             system = dict(line.strip().split("=", 1) for line in file if "=" in line)["PRETTY_NAME"].strip('"')
     except (OSError, KeyError):
         pass
-    virtual = first_line(["systemd-detect-virt"])
     with open("/proc/cpuinfo") as file:
-        if " hypervisor" in file.read():
-            virtual = virtual if virtual not in ("absent", "none") else "virtual machine"
+        virtual = "virtual machine" if " hypervisor" in file.read() else "no hypervisor"
     return {
         "cpu": model,
         "cores": len(os.sched_getaffinity(0)),

@@ -61,13 +61,13 @@ class Bench:
 
 
 def default_chain(options):
-    """Names of the transforms that a chain without configuration has, nearest to RAM first."""
+    """Names of the transforms that a chain without configuration has, nearest to RAM first; and of those that compress."""
     done = subprocess.run([options.stowage, "plugins", "list", "--json", "--plugin-path-only", "--plugin-path", options.plugins],
                           capture_output=True, text=True)
-    listed = json.loads(done.stdout)
-    listed = listed if isinstance(listed, list) else listed.get("plugins", [])
-    usable = [one for one in listed if one.get("status") == "ok" and (one.get("role") or one.get("tier", {}).get("role")) == "transform"]
-    return [one["name"] for one in usable]
+    listed = json.loads(done.stdout)["plugins"]
+    usable = [one for one in listed if one["status"] == "ok" and one["role"] == "transform"]
+    names = [one["name"] for one in usable]
+    return names, [name for name in names if name != "aes-gcm"]
 
 
 class Zram:
