@@ -11,6 +11,9 @@
 #   make make-sessions  the session files that are kept, once for each format
 #   make bench-cost     the engine's cost beside the bare codec, over real pages
 #   make bench-session  suspending and resuming beside plain files on the same disk; the time to the first page
+#   make bench          the engine beside zram, nbdkit and the bare codecs, in one run; BENCH='--quick', '--help', ...
+#   make bench-docs     the same, and writes docs/benchmarks.md and docs/plots
+#   make check-perf     instructions of put, peek and take (callgrind), against the ceiling that is kept
 #   make clean
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
@@ -22,7 +25,7 @@ export PREFIX DESTDIR
 SWIFT_BUILD := swift build -c release --scratch-path $(BUILD)
 
 .PHONY: run build install test check-abi test-sanitize test-sanitize-short crash-matrix make-sessions vm-test bench-cost \
-	bench-session requirements clean
+	bench-session bench bench-docs bench-build check-perf requirements clean
 
 run: build
 	bin/stowage trial
@@ -67,6 +70,21 @@ bench-cost: build
 bench-session: build
 	$(SWIFT_BUILD) --product session-rates
 	scripts/bench-session bin $(BUILD)/release/session-rates
+
+bench-build: build
+	@scripts/requirements sqlite3 default-jdk-headless python3-venv util-linux
+	$(SWIFT_BUILD) --product store-bench
+
+bench: bench-build
+	scripts/bench --build $(abspath $(BUILD)) $(BENCH)
+
+bench-docs: bench-build
+	scripts/bench --build $(abspath $(BUILD)) --docs $(BENCH)
+
+check-perf: build
+	@scripts/requirements valgrind
+	$(SWIFT_BUILD) --product instruction-count
+	scripts/check-perf $(BUILD)/release/instruction-count bin/plugins/lz4.tier.so $(PERF)
 
 clean:
 	rm -rf $(BUILD) .build-test .build-sdk .build-tsan .build-asan bin

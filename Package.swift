@@ -119,6 +119,17 @@ let package = Package(
       name: "session-rates",
       dependencies: ["StowageEngine", .product(name: "CStowageTier", package: "plugin-sdk")],
       path: "Benchmarks/SessionRates", swiftSettings: common),
+    .executableTarget(
+      name: "store-bench",
+      dependencies: [
+        "StowageEngine", "CLZ4", "CZstd", "CBrotli", "CCrypto", .product(name: "CStowageTier", package: "plugin-sdk"),
+      ],
+      path: "Benchmarks/StoreBench", swiftSettings: common),
+    .target(name: "CSmallSpace", path: "Benchmarks/CSmallSpace"),
+    .executableTarget(
+      name: "instruction-count",
+      dependencies: ["StowageEngine", "CSmallSpace", .product(name: "CStowageTier", package: "plugin-sdk")],
+      path: "Benchmarks/InstructionCount", exclude: ["ceiling.json"], swiftSettings: common),
     .target(name: "CStowageTestPages", path: "Tests/CStowageTestPages"),
     .target(
       name: "StowageTestSupport",
