@@ -392,6 +392,27 @@ import Testing
     store.close()
   }
 
+  @Test("a long index is written before a suspend stops everything, a short one with the one last checkpoint")
+  func longIndex() throws {
+    var rig = try Rig()
+    (rig.cipher, rig.size, rig.memory) = (false, 256 << 20, 400 << 20)
+    let page = PageBuffer()
+    for count in [1000, 3_600_000] {
+      let store = try rig.open(.create(replacing: count > 1000))
+      // Of one word: 20 bytes of index each, and nothing else.
+      page.bytes.initializeMemory(as: UInt8.self, repeating: 7)
+      for tag in 0..<count { _ = try store.put(page.read, tag: UInt64(tag)) }
+      let report = try store.suspend()
+      #expect(report.sequence == (count > 1000 ? 2 : 1) && report.pages == count, "\(report)")
+      #expect(report.indexBytes >= count * 20 && report.indexBytes < count * 21 + 131_072, "\(report)")
+    }
+    let resumed = try rig.open(.resume(force: false))
+    var tags: UInt64 = 0
+    try resumed.forEachPage { tags &+= $0.tag }
+    #expect(tags == 3_600_000 * 3_599_999 / 2)
+    resumed.close()
+  }
+
   @Test("tiers may be configured otherwise when the session is resumed")
   func otherOptions() throws {
     var rig = try Rig()

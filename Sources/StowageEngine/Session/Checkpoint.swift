@@ -13,12 +13,15 @@ import Glibc
 ///    are taken down and the marks cleared. With what step 3 wrote they are the index as it is at this instant.
 /// 5. They are written, everything is synced, and the root is replaced.
 ///
-/// An error before 5 is over leaves the last checkpoint as it is, and everything marked that it does not have.
+/// An error before 5 is over leaves the last checkpoint as it is, and everything marked that it does not have; or, when the
+/// whole index was being written, makes the next one write it too.
 struct CheckpointRun {
   let engine: Engine
   let keeper: SessionKeeper
   let session: SessionTables
   let isLast: Bool
+  /// The last one follows: what that would have to write of the index is written now.
+  let endsSoon: Bool
 
   private var saver: PageSaver
   private var root = SessionRoot()
@@ -42,11 +45,12 @@ struct CheckpointRun {
   private static let leftForCut = 512
 
   /// - Parameter isLast: nothing is to be given out any more when it holds.
-  init(_ engine: Engine, _ keeper: SessionKeeper, _ session: SessionTables, isLast: Bool) {
+  init(_ engine: Engine, _ keeper: SessionKeeper, _ session: SessionTables, isLast: Bool, endsSoon: Bool = false) {
     self.engine = engine
     self.keeper = keeper
     self.session = session
     self.isLast = isLast
+    self.endsSoon = endsSoon
     saver = PageSaver(engine, session, keeper, keeper.context, keeper.space)
   }
 

@@ -11,18 +11,33 @@ extension CheckpointRun {
         pages: session.pageChanges.count(below: engine.pages.table.count),
         frames: session.frameChanges.count(below: engine.frames.count))
     }
-    let most = 65536 + (isLast ? min(keeper.wholeBytes / 8, 262_144) : keeper.wholeBytes / 8)
+    let most = 65536 + (isLast || endsSoon ? min(keeper.wholeBytes / 8, 262_144) : keeper.wholeBytes / 8)
     guard deltas.reduce(0, { $0 + $1.bytes }) + changed <= most else {
       // What changes again and again stands in many of them.
       guard deltas.count > 1 else { return .whole }
       let together = DeltaNote(merging: deltas[...])
-      let length = DeltaNote.length(pages: together.pages.count, frames: together.frames.count)
+      let counted = DeltaNote.length(pages: together.pages.count, frames: together.frames.count)
+      // What they have together is no shorter than the longest of them: a merge that comes out too long is the last one.
+      let length = max(counted, deltas.map(\.bytes).max() ?? 0)
       return length + changed <= most / 2 ? .merged(first: 0) : .whole
     }
     let room = min(keeper.configuration.deltasMax, SessionRoot.deltasMax(sidecars: engine.frames.sidecarLength))
     guard deltas.count >= room else { return .delta }
     return deltas.count > 1 ? .merged(first: DeltaNote.firstToMerge(deltas)) : .whole
   }
+
+  /// Whether the last checkpoint would write so much of the index that callers had better not wait for it.
+  var stopsLong: Bool {
+    guard choosesWriting() == .whole else { return false }
+    return engine.lock.withLock {
+      engine.pages.table.count * IndexRecords.pageBytes(sums: engine.pageSums != nil)
+        + engine.frames.count * (IndexRecords.frameBytes + engine.frames.sidecarLength)
+        + engine.frames.placeCount * IndexRecords.placeBytes > Self.indexWhileStopped
+    }
+  }
+
+  /// Bytes of the index that may be written while everything is stopped: a tenth of a second or so.
+  private static let indexWhileStopped = 64 << 20
 
   /// What the last deltas have, each record as it is at that moment. Marks stay: what has one, or gets one until the cut,
   /// has its last record in the cut's delta.
@@ -35,6 +50,7 @@ extension CheckpointRun {
     }
     note.bytes = Int(place.length)
     note.slots = Array(newKept[slotsBefore...])
+    note.shrink()
     merged = (note, place)
   }
 

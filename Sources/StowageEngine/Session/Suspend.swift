@@ -27,23 +27,36 @@ extension Engine {
   }
 
   /// With the gate.
-  private func checkpoint(_ keeper: SessionKeeper, _ session: SessionTables, isLast: Bool) throws(StoreError)
-    -> CheckpointReport
-  {
+  private func checkpoint(
+    _ keeper: SessionKeeper, _ session: SessionTables, isLast: Bool, endsSoon: Bool = false
+  ) throws(StoreError) -> CheckpointReport {
     guard !lock.withLock({ state.pointee.isClosing }) else { throw .closed }
     keeper.hold()
     defer { keeper.release() }
-    var run = CheckpointRun(self, keeper, session, isLast: isLast)
+    var run = CheckpointRun(self, keeper, session, isLast: isLast, endsSoon: endsSoon)
     return try run.run()
   }
 
-  /// Gives pages in RAM their copies, so that the checkpoint that follows has less to do. With the gate.
-  private func saveAhead(_ keeper: SessionKeeper, _ session: SessionTables) throws(StoreError) -> (pages: Int, bytes: Int) {
+  /// Gives pages in RAM their copies, so that the last checkpoint has less to do; when the index would keep callers waiting
+  /// for long, that is written too, as a checkpoint. Pages, bytes, and those of the index. With the gate.
+  private func saveAhead(
+    _ keeper: SessionKeeper, _ session: SessionTables
+  ) throws(StoreError) -> (pages: Int, bytes: Int, index: Int) {
+    let (saved, stopsLong) = try saveCopies(keeper, session)
+    guard stopsLong else { return (saved.pages, saved.bytes, 0) }
+    let report = try checkpoint(keeper, session, isLast: false, endsSoon: true)
+    return (saved.pages + report.pagesWritten, saved.bytes + report.bytesWritten, report.indexBytes)
+  }
+
+  private func saveCopies(
+    _ keeper: SessionKeeper, _ session: SessionTables
+  ) throws(StoreError) -> (saved: (pages: Int, bytes: Int), stopsLong: Bool) {
     guard !lock.withLock({ state.pointee.isClosing }) else { throw .closed }
     keeper.hold()
     defer { keeper.release() }
-    var run = CheckpointRun(self, keeper, session, isLast: false)
-    return try run.saveAhead()
+    var run = CheckpointRun(self, keeper, session, isLast: false, endsSoon: true)
+    let saved = try run.saveAhead()
+    return (saved, run.stopsLong)
   }
 
   /// Pages are saved while everything goes on; then a checkpoint while nothing does, which writes what is left and the
@@ -66,6 +79,7 @@ extension Engine {
     }
     report.pagesWritten += ahead.pages
     report.bytesWritten += ahead.bytes
+    report.indexBytes += ahead.index
     report.duration_ns = environment.now() &- began
     keeper.gate.unlock()
     isHeld = false
