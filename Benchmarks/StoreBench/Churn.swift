@@ -13,7 +13,13 @@ struct Churn {
     let pages = try Pages(file: options.file, most: options.quick ? options.pages / 4 : options.pages)
     // Half of the pages are in the store, so that others can come.
     let live = pages.count / 2
-    for isTight in [false, true] { try measure(pages, live, isTight, &report) }
+    for isTight in [false, true] {
+      do {
+        try measure(pages, live, isTight, &report)
+      } catch let error as StoreError {
+        report.missing("packing in a churn, \(isTight ? "a tenth of room" : "room to spare")", "\(error)")
+      }
+    }
   }
 
   private func measure(_ pages: Pages, _ live: Int, _ isTight: Bool, _ report: inout Report) throws {
