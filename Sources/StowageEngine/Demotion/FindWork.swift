@@ -67,7 +67,9 @@ extension Engine {
     if state.pointee.loadsAhead { return Work(kind: .loadAhead, level: 0) }
     if let work = compaction() { return work }
     if let work = frameCompaction(now, onlyWhenFull: true) { return work }
-    return state.pointee.putWaiters > 0 ? frameHoles() : nil
+    guard state.pointee.putWaiters > 0 else { return nil }
+    // Before a put is refused every hole is used, whatever that costs.
+    return frameHoles() ?? denseRun()
   }
 
   private func levelWork(_ index: Int, _ burst: Bool, _ now: UInt64) -> Work? {
@@ -238,12 +240,7 @@ extension Engine {
     var segment = first
     while segment != noSegment, count < JobSpace.segmentsMax {
       let head = arena.head(segment)
-      guard head.pointee.state == .sealed, head.pointee.pins == 0,
-        head.pointee.codec == arena.head(first).pointee.codec
-      else { return nil }
-      // Chunks with ids far apart do not share a segment.
-      let (base, firstBase) = (head.pointee.idBase, arena.head(first).pointee.idBase)
-      guard max(base, firstBase) - min(base, firstBase) < codec.idWindow / 4 else { return nil }
+      guard canJoin(segment, first) else { return nil }
       let isFrames = plan.levels[Int(head.pointee.level)].role == .frame
       need += Int(head.pointee.live) + (isFrames ? 0 : Int(head.pointee.count) * (ChunkHeader.byteCount + unit))
       count += 1
@@ -307,7 +304,50 @@ extension Engine {
     return noSegment
   }
 
+  /// Neighbouring segments, as many as are compacted together, that fit into one fewer. Looks at each segment once.
+  private func denseRun() -> Work? {
+    for index in 0..<levelCount where holdsSegments(index) && plan.levels[index].role != .frame {
+      guard levels[index].sealed >= 2 else { continue }
+      // A chunk that does not fit the rest of a segment leaves a gap of up to its length.
+      let room = segmentSize - aligned(ChunkHeader.byteCount + pageSize)
+      var segment = levels[index].head
+      while segment != noSegment {
+        let first = segment
+        var (need, count) = (0, 0)
+        while segment != noSegment, count < JobSpace.compactedMax, canJoin(segment, first) {
+          let head = arena.head(segment).pointee
+          need += Int(head.live) + Int(head.count) * (ChunkHeader.byteCount + unit)
+          count += 1
+          segment = head.next
+        }
+        if count > 1, need <= (count - 1) * room {
+          return Work(kind: .compactSegments, level: index, route: Route(target: count), segment: first)
+        }
+        if count == 0 { segment = arena.head(segment).pointee.next }
+      }
+    }
+    return nil
+  }
+
+  /// Whether a segment's chunks may come behind those of another one in the same segment.
+  private func canJoin(_ segment: SegmentIndex, _ first: SegmentIndex) -> Bool {
+    let (head, other) = (arena.head(segment).pointee, arena.head(first).pointee)
+    // Chunks with ids far apart do not share a segment.
+    return head.state == .sealed && head.pins == 0 && head.codec == other.codec
+      && max(head.idBase, other.idBase) - min(head.idBase, other.idBase) < codec.idWindow / 4
+  }
+
   // MARK: At leisure
+
+  /// So long nobody has changed anything when holes are squeezed out that nobody needs yet.
+  private static let quietTime: UInt64 = 200_000_000
+
+  private func isQuiet() -> Bool {
+    let calls = state.pointee.putCount + state.pointee.replaceCount + state.pointee.takeCount + state.pointee.discardCount
+    let now = environment.now()
+    if calls != state.pointee.leisureCalls { (state.pointee.leisureCalls, state.pointee.leisureSince) = (calls, now) }
+    return now &- state.pointee.leisureSince > Self.quietTime
+  }
 
   /// What is worth doing when nothing needs room.
   func findLeisureWork() -> Work? {
@@ -321,6 +361,9 @@ extension Engine {
         return Work(kind: .trim, level: index)
       }
     }
-    return nil
+    guard isQuiet(), state.pointee.denseCalls != state.pointee.leisureCalls else { return nil }
+    let work = denseRun()
+    if work == nil, state.pointee.jobs == 0 { state.pointee.denseCalls = state.pointee.leisureCalls }
+    return work
   }
 }

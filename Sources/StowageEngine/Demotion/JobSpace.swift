@@ -71,6 +71,8 @@ struct JobSpace: @unchecked Sendable {
   static let itemsMax = 2048
   static let batchMax = 32
   static let segmentsMax = 8
+  /// Of those that are compacted together: the more, the less is left of holes.
+  static let compactedMax = 128
   /// Transfers that one piece of work may have under way.
   static let turns = 4
 
@@ -91,7 +93,7 @@ struct JobSpace: @unchecked Sendable {
     let sizes = [
       Self.itemsMax * MemoryLayout<Item>.stride, Self.itemsMax * 4,
       Self.itemsMax * MemoryLayout<Bin>.stride, Self.turns * framesMax * MemoryLayout<Outgoing>.stride,
-      Self.turns * framesMax * max(8, sidecarLength), Self.segmentsMax * 4,
+      Self.turns * framesMax * max(8, sidecarLength), Self.compactedMax * 4,
     ].map { ($0 + 63) & ~63 }
     region = try Region(byteCount: sizes.reduce(0, +))
     var at = region.base
@@ -104,7 +106,7 @@ struct JobSpace: @unchecked Sendable {
     bins = next(2).bindMemory(to: Bin.self, capacity: Self.itemsMax)
     allOutgoing = next(3).bindMemory(to: Outgoing.self, capacity: Self.turns * framesMax)
     allSidecars = next(4).bindMemory(to: UInt8.self, capacity: Self.turns * framesMax * max(8, sidecarLength))
-    segments = next(5).bindMemory(to: SegmentIndex.self, capacity: Self.segmentsMax)
+    segments = next(5).bindMemory(to: SegmentIndex.self, capacity: Self.compactedMax)
   }
 
   /// Frames on their way, and their sidecars; `framesMax` of them.

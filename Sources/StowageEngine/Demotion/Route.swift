@@ -67,11 +67,12 @@ extension Engine {
   }
 
   /// Raw pages take several times the slots of packed ones: only while half of a backing's are free. After that growth
-  /// has to wait for the compressors, as the store would be full too early otherwise.
+  /// has to wait for the compressors, as the store would be full too early otherwise; and always where RAM is all there is,
+  /// as they would take as much of it as before.
   private func canWaste(_ target: Int) -> Bool {
     guard plan.packingLevel != nil else { return true }
     let backing = (target..<levelCount).first { plan.levels[$0].role == .backing }
-    return backing.map { usedSlots($0) * 2 <= levels[$0].limit } ?? true
+    return backing.map { usedSlots($0) * 2 <= levels[$0].limit } ?? false
   }
 
   /// What a raw page costs on its way past the compressors, in nanoseconds.

@@ -68,6 +68,10 @@ struct EngineState {
   var stallCount = 0
   var sameFilled = 0
   var discardablePages = 0
+  /// Calls that changed something, when it was last looked; since when that many; and how many when no holes were left.
+  var leisureCalls = 0
+  var leisureSince: UInt64 = 0
+  var denseCalls = -1
   var chunksCompacted = 0
   var framesCompacted = 0
 }
