@@ -64,8 +64,8 @@ class Plots:
                 label = "bare codec" if who == "peer" else "one level of the store"
                 axes.plot(*zip(*points), marker, color=colour, label=label, fillstyle="none" if who == "ours" else "full")
         raw = self.report["facts"].get("front", {}).get("pages", 0) * 4096
-        for one in self.series("front"):
-            axes.plot([p[0] for p in one["points"]], [raw / p[1] for p in one["points"]], "-^", color=COLOURS[2],
+        for one, colour in zip(self.series("front"), (COLOURS[2], COLOURS[4])):
+            axes.plot([p[0] for p in one["points"]], [raw / p[1] for p in one["points"]], "-^", color=colour,
                       label=f"default chain, RAM of the process ({one['name']})")
         used, pages = self.middle("zram.ram"), self.report["facts"].get("devices", {}).get("pages", 0)
         if used and pages:
