@@ -69,7 +69,7 @@ extension Engine {
     if let work = frameCompaction(now, onlyWhenFull: true) { return work }
     guard state.pointee.putWaiters > 0 else { return nil }
     // Before a put is refused every hole is used, whatever that costs.
-    return frameHoles() ?? denseRun()
+    return frameHoles() ?? denseRun(isSure: true)
   }
 
   private func levelWork(_ index: Int, _ burst: Bool, _ now: UInt64) -> Work? {
@@ -305,11 +305,13 @@ extension Engine {
   }
 
   /// Neighbouring segments, as many as are compacted together, that fit into one fewer. Looks at each segment once.
-  private func denseRun() -> Work? {
+  /// - Parameter isSure: they do in any case; else if the gaps that chunks leave which do not fit the rest of a segment are
+  ///   of usual length.
+  private func denseRun(isSure: Bool) -> Work? {
     for index in 0..<levelCount where holdsSegments(index) && plan.levels[index].role != .frame {
       guard levels[index].sealed >= 2 else { continue }
-      // A chunk that does not fit the rest of a segment leaves a gap of up to its length.
-      let room = segmentSize - aligned(ChunkHeader.byteCount + pageSize)
+      let usual = levels[index].liveBytes / max(1, levels[index].pages)
+      let room = segmentSize - aligned(ChunkHeader.byteCount + (isSure ? pageSize : usual))
       var segment = levels[index].head
       while segment != noSegment {
         let first = segment
@@ -339,13 +341,25 @@ extension Engine {
 
   // MARK: At leisure
 
+  /// One at a time, and as long as they come out shorter.
+  private func leisureCompaction() -> Work? {
+    guard isQuiet(), state.pointee.jobs == 0, state.pointee.denseCalls != state.pointee.leisureCalls else { return nil }
+    let before = state.pointee.denseUse
+    state.pointee.denseUse = arena.inUse
+    if arena.inUse < before, let work = denseRun(isSure: false) { return work }
+    state.pointee.denseCalls = state.pointee.leisureCalls
+    return nil
+  }
+
   /// So long nobody has changed anything when holes are squeezed out that nobody needs yet.
   private static let quietTime: UInt64 = 200_000_000
 
   private func isQuiet() -> Bool {
     let calls = state.pointee.putCount + state.pointee.replaceCount + state.pointee.takeCount + state.pointee.discardCount
     let now = environment.now()
-    if calls != state.pointee.leisureCalls { (state.pointee.leisureCalls, state.pointee.leisureSince) = (calls, now) }
+    if calls != state.pointee.leisureCalls {
+      (state.pointee.leisureCalls, state.pointee.leisureSince, state.pointee.denseUse) = (calls, now, .max)
+    }
     return now &- state.pointee.leisureSince > Self.quietTime
   }
 
@@ -361,9 +375,6 @@ extension Engine {
         return Work(kind: .trim, level: index)
       }
     }
-    guard isQuiet(), state.pointee.denseCalls != state.pointee.leisureCalls else { return nil }
-    let work = denseRun()
-    if work == nil, state.pointee.jobs == 0 { state.pointee.denseCalls = state.pointee.leisureCalls }
-    return work
+    return leisureCompaction()
   }
 }

@@ -70,9 +70,8 @@ extension Engine {
   /// has to wait for the compressors, as the store would be full too early otherwise; and always where RAM is all there is,
   /// as they would take as much of it as before.
   private func canWaste(_ target: Int) -> Bool {
-    guard plan.packingLevel != nil else { return true }
-    let backing = (target..<levelCount).first { plan.levels[$0].role == .backing }
-    return backing.map { usedSlots($0) * 2 <= levels[$0].limit } ?? false
+    guard let backing = (target..<levelCount).first(where: { plan.levels[$0].role == .backing }) else { return false }
+    return plan.packingLevel == nil || usedSlots(backing) * 2 <= levels[backing].limit
   }
 
   /// What a raw page costs on its way past the compressors, in nanoseconds.

@@ -72,6 +72,8 @@ struct EngineState {
   var leisureCalls = 0
   var leisureSince: UInt64 = 0
   var denseCalls = -1
+  /// Segments in use when holes were last squeezed out at leisure.
+  var denseUse = 0
   var chunksCompacted = 0
   var framesCompacted = 0
 }
