@@ -40,6 +40,9 @@ static inline void stowage_pause(void) {
 #endif
 }
 
+/// Asks for the cache line at an address, which need not be mapped.
+static inline void stowage_prefetch(const void *_Nonnull address) { __builtin_prefetch(address); }
+
 /// Overwrites with zeros; not removed by the compiler.
 void stowage_wipe(void *_Nonnull bytes, size_t size);
 

@@ -60,11 +60,19 @@ struct FrameSender {
     return pendingCount < buildCount || finishOne(publish)
   }
 
+  /// The frames to come are of that space's chunks; those under way keep theirs.
+  mutating func use(chunksOf other: JobSpace) { space = space.with(chunksOf: other) }
+
+  /// Waits until no more than so many sends are under way. False when one has not arrived.
+  mutating func finish(but left: Int, _ publish: (FrameWrite) -> Void) -> Bool {
+    var hasAll = true
+    while pendingCount > left { hasAll = finishOne(publish) && hasAll }
+    return hasAll
+  }
+
   /// Waits until all have arrived. False when one has not.
   mutating func finish(_ publish: (FrameWrite) -> Void) -> Bool {
-    var hasAll = true
-    while pendingCount > 0 { hasAll = finishOne(publish) && hasAll }
-    return hasAll
+    finish(but: 0, publish)
   }
 
   private mutating func finishOne(_ publish: (FrameWrite) -> Void) -> Bool {

@@ -76,9 +76,9 @@ struct JobSpace: @unchecked Sendable {
   /// Transfers that one piece of work may have under way.
   static let turns = 4
 
-  let items: UnsafeMutablePointer<Item>
-  let sorted: UnsafeMutablePointer<UInt32>
-  let bins: UnsafeMutablePointer<Bin>
+  private(set) var items: UnsafeMutablePointer<Item>
+  private(set) var sorted: UnsafeMutablePointer<UInt32>
+  private(set) var bins: UnsafeMutablePointer<Bin>
   private let allOutgoing: UnsafeMutablePointer<Outgoing>
   private let allSidecars: UnsafeMutablePointer<UInt8>
   private var turn = 0
@@ -118,6 +118,23 @@ struct JobSpace: @unchecked Sendable {
   var turned: JobSpace {
     var space = self
     space.turn = (turn + 1) % Self.turns
+    return space
+  }
+
+  /// The tables of chunks cut in two, each of `itemsMax / 2`: while frames of the one's chunks are on their way, the
+  /// other's are gathered. Of the whole space, not of a half.
+  var halves: (JobSpace, JobSpace) {
+    var second = self
+    second.items += Self.itemsMax / 2
+    second.sorted += Self.itemsMax / 2
+    second.bins += Self.itemsMax / 2
+    return (self, second)
+  }
+
+  /// These tables of frames on their way, with that space's tables of chunks.
+  func with(chunksOf other: JobSpace) -> JobSpace {
+    var space = self
+    (space.items, space.sorted, space.bins) = (other.items, other.sorted, other.bins)
     return space
   }
 

@@ -162,7 +162,7 @@ extension Engine {
     case .savePages:
       guard let session, let keeper else { return }
       var saver = PageSaver(self, session, keeper, context, space)
-      _ = saver.saveBatch()
+      _ = saver.saveBatches(PageSaver.batchesOfWorker)
     case .loadAhead:
       guard var loader = PageLoader(self, context, space) else { return }
       _ = loader.loadBatch()

@@ -160,6 +160,18 @@ extension Engine {
     context.pointee.reading.store(state.pointee.readerEpoch, ordering: .relaxed)
   }
 
+  /// Marks a load that may come on top of earlier ones, whose mark then stays. What would be enough for this one alone, to
+  /// be given to `continueReading` when the earlier ones are over. With the lock.
+  func beginReadingOn(_ context: Context) -> UInt64 {
+    if context.pointee.reading.load(ordering: .relaxed) == 0 { beginReading(context) }
+    return state.pointee.readerEpoch
+  }
+
+  /// The earlier loads are over. Needs no lock.
+  func continueReading(_ context: Context, since mark: UInt64) {
+    context.pointee.reading.store(mark, ordering: .releasing)
+  }
+
   /// Needs no lock.
   @inline(__always) func endReading(_ context: Context) {
     context.pointee.reading.store(0, ordering: .releasing)

@@ -22,10 +22,10 @@ struct SavePass {
 /// Works like a reader: the pages go on being used meanwhile, and one that was changed has no copy then. Several threads
 /// save at once, so that encoding, copying and writing overlap: the one that makes the checkpoint, and workers.
 struct PageSaver {
-  private let engine: Engine
-  private let session: SessionTables
-  private let keeper: SessionKeeper
-  private let context: Context
+  let engine: Engine
+  let session: SessionTables
+  let keeper: SessionKeeper
+  let context: Context
   private let space: JobSpace
   private var saved = 0
   private var bytesWritten = 0
@@ -47,7 +47,7 @@ struct PageSaver {
       engine.state.pointee.savesPages = true
     }
     engine.work.notify()
-    while saveBatch() {}
+    _ = saveBatches(.max)
     while true {
       let ticket = engine.quiet.ticket
       let (savers, failure) = engine.lock.withLock { (keeper.pass.savers, keeper.pass.failure) }
@@ -59,19 +59,16 @@ struct PageSaver {
     }
   }
 
-  /// Saves some of the pass's pages. False when none are left.
-  mutating func saveBatch() -> Bool {
+  /// Batches that a worker saves before it looks for more urgent work.
+  static let batchesOfWorker = 8
+
+  /// Saves up to so many batches of the pass's pages. False when none are left, or one could not be saved.
+  mutating func saveBatches(_ most: Int) -> Bool {
     engine.lock.withLock { keeper.pass.savers += 1 }
     (saved, bytesWritten) = (0, 0)
-    let batch = gather()
+    var isMore = false
     var failure: StoreError?
-    if batch.count > 0 {
-      do throws(StoreError) {
-        if batch.codec == 0 { try saveRaw(batch.count) } else { try save(verified(batch.count), codec: batch.codec) }
-      } catch {
-        failure = error
-      }
-    }
+    do throws(StoreError) { isMore = try saveSome(most) } catch { failure = error }
     engine.endReading(context)
     engine.lock.withLock {
       keeper.pass.savers -= 1
@@ -81,102 +78,44 @@ struct PageSaver {
       keeper.pass.failure = keeper.pass.failure ?? failure
       end()
     }
-    return batch.count > 0 && failure == nil
+    return isMore
+  }
+
+  /// While the frames of one batch are on their way the next one is gathered and packed.
+  private mutating func saveSome(_ most: Int) throws(StoreError) -> Bool {
+    let halves = space.halves
+    var sender: FrameSender?
+    var codec: UInt8 = 0
+    defer { sender?.close() }
+    var number = 0
+    while number < most {
+      let half = number % 2 == 0 ? halves.0 : halves.1
+      let batch = gather(half)
+      if sender != nil, batch.count == 0 || batch.codec != codec { try finish(&sender, codec: codec) }
+      guard batch.count > 0 else { return false }
+      codec = batch.codec
+      if codec == 0 {
+        try saveRaw(half, batch.count)
+      } else {
+        if sender == nil { sender = try makeSender(half, codec: codec) }
+        try send(half, verified(half, batch.count), &sender, codec: codec)
+      }
+      // All of the earlier batches is published.
+      engine.continueReading(context, since: batch.mark)
+      number += 1
+    }
+    try finish(&sender, codec: codec)
+    return true
   }
 
   /// Nothing more is handed out. With the lock.
-  private func end() {
+  func end() {
     keeper.pass.isActive = false
     engine.state.pointee.savesPages = false
   }
 
-  /// Pages looked at in one section under the lock.
-  private static let sectionMax = 128
-
-  /// Collects chunks of one codec for a few segments' worth of frames; the reader's mark keeps them in place.
-  private func gather() -> (count: Int, codec: UInt8) {
-    var count = 0
-    var bytes = 0
-    var codec: UInt8 = 0
-    var isMore = true
-    engine.lock.withLock { engine.beginReading(context) }
-    while isMore {
-      engine.lock.withLock {
-        if count == 0 { codec = keeper.pass.codec }
-        guard keeper.pass.isActive, keeper.pass.codec == codec else {
-          isMore = false
-          return
-        }
-        isMore = gatherSome(codec, &count, &bytes)
-      }
-    }
-    return (count, codec)
-  }
-
-  /// With the lock. False when there is enough, or nothing left of the pass.
-  private func gatherSome(_ codec: UInt8, _ count: inout Int, _ bytes: inout Int) -> Bool {
-    // Raw pages are encoded into two segments.
-    let most = codec == 0 ? 2 * (engine.segmentSize - engine.pageSize) : engine.segmentSize * 8
-    let end = engine.pages.table.count
-    for _ in 0..<Self.sectionMax {
-      guard count < JobSpace.itemsMax, bytes < most else { return false }
-      guard let index = session.pageChanges.next(from: keeper.pass.cursor, below: end) else {
-        guard let next = keeper.pass.next else {
-          self.end()
-          return false
-        }
-        (keeper.pass.codec, keeper.pass.next, keeper.pass.cursor) = (next, nil, 0)
-        return count == 0
-      }
-      keeper.pass.cursor = Int(index) + 1
-      guard let item = item(of: index) else { continue }
-      if item.codec == codec {
-        space.items[count] = item
-        count += 1
-        bytes += Int(item.length)
-      } else if item.codec > codec {
-        keeper.pass.next = min(keeper.pass.next ?? item.codec, item.codec)
-      }
-    }
-    return true
-  }
-
-  /// The chunk of a persistent page that is in RAM without a copy. With the lock.
-  private func item(of index: UInt32) -> Item? {
-    let place = engine.pages.entry(index).pointee.place
-    guard place.state == .pooled, !place.isDiscardable, session.copy(of: index).bits == 0 else { return nil }
-    let segment = place.segment
-    let head = engine.arena.head(segment)
-    let offset = Int(place.unit) << engine.unitShift
-    let header = engine.header(segment, offset).pointee
-    return Item(
-      owner: index, length: UInt32(engine.codec.length(header.lengthAndID)), place: place,
-      id: head.pointee.idBase + engine.codec.idOffset(header.lengthAndID),
-      address: UnsafeRawPointer(engine.arena.bytes(segment) + offset + ChunkHeader.byteCount),
-      checksum: header.checksum, bin: -1, codec: head.pointee.codec, target: Place(bits: 0))
-  }
-
-  /// Leaves damaged chunks out: their pages are unreadable.
-  private func verified(_ count: Int) -> Int {
-    var kept = 0
-    for index in 0..<count {
-      let item = space.items[index]
-      if item.codec > 0 {
-        let sum = engine.checksum(
-          item.address, Int(item.length), id: item.id, epoch: engine.epochs.codec(Int(item.codec)).epoch)
-        guard sum == item.checksum else {
-          engine.postponeUnreadable(item)
-          continue
-        }
-      }
-      space.items[kept] = item
-      kept += 1
-    }
-    return kept
-  }
-
   /// Raw pages through the first compressor that works now; those that do not become smaller as they are.
-  private mutating func saveRaw(_ count: Int) throws(StoreError) {
+  private mutating func saveRaw(_ space: JobSpace, _ count: Int) throws(StoreError) {
     let now = engine.environment.now()
     let level = engine.lock.withLock {
       engine.plan.levels.indices.first {
@@ -184,7 +123,7 @@ struct PageSaver {
           && !engine.isDegraded($0, now)
       }
     }
-    guard let level, var scratch = takeScratch() else { return try save(count, codec: 0) }
+    guard let level, var scratch = takeScratch() else { return try save(space, count, codec: 0) }
     var former: SegmentIndex?
     defer {
       engine.lock.withLock {
@@ -207,9 +146,9 @@ struct PageSaver {
       space.items[encoded] = item
       encoded += 1
     }
-    try save(encoded, codec: engine.codecNumber(level))
+    try save(space, encoded, codec: engine.codecNumber(level))
     for index in encoded..<count { space.items[index - encoded] = space.items[index] }
-    try save(count - encoded, codec: 0)
+    try save(space, count - encoded, codec: 0)
   }
 
   private func takeScratch() -> SegmentIndex? {
@@ -233,30 +172,57 @@ struct PageSaver {
     return item
   }
 
-  /// Packs chunks and writes them; while frames are on their way the next ones are packed.
-  private mutating func save(_ count: Int, codec: UInt8) throws(StoreError) {
+  // MARK: Packing and writing
+
+  /// Chunks that share nothing with those before and after them.
+  private mutating func save(_ space: JobSpace, _ count: Int, codec: UInt8) throws(StoreError) {
     guard count > 0 else { return }
-    let bins = engine.planBins(space, count)
+    var sender: FrameSender? = try makeSender(space, codec: codec)
+    defer { sender?.close() }
+    try send(space, count, &sender, codec: codec)
+    try finish(&sender, codec: codec)
+  }
+
+  private func makeSender(_ space: JobSpace, codec: UInt8) throws(StoreError) -> FrameSender {
     let level = codec == 0 ? Int(FrameRecord.rawCodec) : Int(engine.epochs.codec(Int(codec)).level)
-    guard var sender = FrameSender(engine, context, space, engine.sessionRoute(session, codec: level)) else {
+    guard let sender = FrameSender(engine, context, space, engine.sessionRoute(session, codec: level)) else {
       throw .full("there is no memory to pack pages for the checkpoint")
     }
-    defer { sender.close() }
-    let number = codec == 0 ? FrameRecord.rawCodec : codec
-    var isSent = true
+    return sender
+  }
+
+  /// Packs chunks and begins to write them; while frames are on their way the next ones are packed. Those that were sent
+  /// before have all arrived when it returns.
+  private mutating func send(
+    _ space: JobSpace, _ count: Int, _ sender: inout FrameSender?, codec: UInt8
+  ) throws(StoreError) {
+    sender?.use(chunksOf: space)
+    let bins = engine.planBins(space, count)
     var bin = 0
-    while bin < bins, isSent {
+    var sends = 0
+    while bin < bins {
+      guard let (ready, build) = sender?.next else { return }
       let frames = min(engine.framesPerSegment, bins - bin)
-      let (ready, build) = sender.next
       engine.buildFrames(ready, build, firstBin: bin, count: frames)
-      isSent = sender.send(frames) { publish($0, codec: number) }
+      guard sender?.send(frames, { publish($0, codec: codec) }) == true else { return try finish(&sender, codec: codec) }
       bin += frames
+      sends += 1
     }
-    if !sender.finish({ publish($0, codec: number) }) { isSent = false }
-    guard isSent else { throw sender.failure ?? engine.writeFailure(session.level) }
+    if sender?.finish(but: sends, { publish($0, codec: codec) }) == false { try finish(&sender, codec: codec) }
+  }
+
+  /// Waits for everything that was sent, and ends the sender.
+  private mutating func finish(_ sender: inout FrameSender?, codec: UInt8) throws(StoreError) {
+    guard sender != nil else { return }
+    _ = sender?.finish { publish($0, codec: codec) }
+    let failure = sender?.failure
+    sender?.close()
+    sender = nil
+    if let failure { throw failure }
   }
 
   private mutating func publish(_ write: FrameWrite, codec: UInt8) {
+    let codec = codec == 0 ? FrameRecord.rawCodec : codec
     bytesWritten += write.count * engine.pageSize
     var first = 0
     while first < write.count {
