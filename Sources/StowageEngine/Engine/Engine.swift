@@ -60,6 +60,8 @@ struct EngineState {
 
   var putCount = 0
   var replaceCount = 0
+  /// Pages that came, or got other contents.
+  var pagesPut: Int { putCount + replaceCount }
   var takeCount = 0
   var peekCount = 0
   var discardCount = 0

@@ -102,9 +102,10 @@ struct CheckpointRun {
   /// Until few are left: while pages are put fast, each pass is shorter than the one before.
   private mutating func savePages() throws(StoreError) {
     for _ in 0..<8 {
-      let before = engine.lock.withLock { keeper.pass.saved }
+      let (saved, put) = engine.lock.withLock { (keeper.pass.saved, engine.state.pointee.pagesPut) }
       try saver.pass()
-      if engine.lock.withLock({ keeper.pass.saved }) - before <= Self.leftForCut { break }
+      let (savedNow, putNow) = engine.lock.withLock { (keeper.pass.saved, engine.state.pointee.pagesPut) }
+      if min(savedNow - saved, putNow - put) <= Self.leftForCut { break }
     }
     try engine.sendFramesDown(to: session.level)
   }

@@ -8,6 +8,7 @@ struct InputBuffer: ~Copyable {
 
   private let buffer: PageBuffer
   private let transport: Transport
+  private var waiting = BusyWait()
   private var begin = 0
   private var end = 0
 
@@ -31,7 +32,7 @@ struct InputBuffer: ~Copyable {
       (begin, end) = (0, end - begin)
     }
     guard end < buffer.count else { return false }
-    let count = transport.receive(buffer.base + end, buffer.count - end)
+    let count = waiting.receive(transport, buffer.base + end, buffer.count - end)
     end += count
     return count > 0
   }

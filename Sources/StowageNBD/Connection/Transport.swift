@@ -66,6 +66,13 @@ struct Transport: @unchecked Sendable {
     }
   }
 
+  /// Receives what is there now; nil when nothing is. Without TLS.
+  @inline(__always) func receiveNow(_ bytes: UnsafeMutableRawPointer, _ room: Int) -> Int? {
+    let count = recv(descriptor, bytes, room, Self.noWait)
+    guard count < 0 else { return count }
+    return errno == EAGAIN || errno == EINTR ? nil : 0
+  }
+
   private func receiveTLS(_ tls: OpaquePointer, _ bytes: UnsafeMutableRawPointer, _ room: Int, _ deadline: UInt64?) -> Int {
     while true {
       calls?.lock()
