@@ -111,24 +111,21 @@ let package = Package(
         .product(name: "Logging", package: "swift-log"),
       ],
       swiftSettings: common),
-    .executableTarget(
-      name: "engine-cost",
-      dependencies: ["StowageEngine", "CLZ4", .product(name: "CStowageTier", package: "plugin-sdk")],
-      path: "Benchmarks/EngineCost", swiftSettings: common),
-    .executableTarget(
-      name: "session-rates",
+    .target(
+      name: "BenchSupport",
       dependencies: ["StowageEngine", .product(name: "CStowageTier", package: "plugin-sdk")],
-      path: "Benchmarks/SessionRates", swiftSettings: common),
+      path: "Benchmarks/BenchSupport", swiftSettings: common),
+    .executableTarget(
+      name: "session-rates", dependencies: ["StowageEngine", "BenchSupport"], path: "Benchmarks/SessionRates",
+      swiftSettings: common),
     .executableTarget(
       name: "store-bench",
-      dependencies: [
-        "StowageEngine", "CLZ4", "CZstd", "CBrotli", "CCrypto", .product(name: "CStowageTier", package: "plugin-sdk"),
-      ],
+      dependencies: ["StowageEngine", "BenchSupport", "CLZ4", "CZstd", "CBrotli", "CCrypto"],
       path: "Benchmarks/StoreBench", swiftSettings: common),
     .target(name: "CSmallSpace", path: "Benchmarks/CSmallSpace"),
     .executableTarget(
       name: "instruction-count",
-      dependencies: ["StowageEngine", "CSmallSpace", .product(name: "CStowageTier", package: "plugin-sdk")],
+      dependencies: ["StowageEngine", "BenchSupport", "CSmallSpace"],
       path: "Benchmarks/InstructionCount", exclude: ["ceiling.json"], swiftSettings: common),
     .target(name: "CStowageTestPages", path: "Tests/CStowageTestPages"),
     .target(

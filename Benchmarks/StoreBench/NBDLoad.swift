@@ -118,7 +118,7 @@ final class Connection {
         connect(descriptor, $0, socklen_t(MemoryLayout<sockaddr_un>.size))
       }
     }
-    guard connected == 0 else { throw Failure("\(path): \(String(cString: strerror(errno)))") }
+    guard connected == 0 else { throw Failure(file: path) }
   }
 
   deinit { close(descriptor) }

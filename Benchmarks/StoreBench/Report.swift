@@ -39,8 +39,3 @@ struct Report {
     FileHandle.standardOutput.write(data + Data("\n".utf8))
   }
 }
-
-func median(_ values: [Double]) -> Double {
-  let sorted = values.sorted()
-  return sorted.isEmpty ? 0 : sorted[sorted.count / 2]
-}
