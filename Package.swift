@@ -130,18 +130,18 @@ let package = Package(
     .target(name: "CStowageTestPages", path: "Tests/CStowageTestPages"),
     .target(
       name: "StowageTestSupport",
-      dependencies: ["StowageEngine", .product(name: "CStowageTier", package: "plugin-sdk")],
+      dependencies: ["StowageBasics", "StowageEngine", .product(name: "CStowageTier", package: "plugin-sdk")],
       path: "Tests/StowageTestSupport", swiftSettings: common),
     .testTarget(
       name: "StowageEngineTests",
       dependencies: [
-        "StowageEngine", "StowageTestSupport", "CStowageTestPages", "CStowageSystem",
+        "StowageBasics", "StowageEngine", "StowageTestSupport", "CStowageTestPages", "CStowageSystem",
         .product(name: "CStowageTier", package: "plugin-sdk"),
       ],
       swiftSettings: common),
     .executableTarget(
-      name: "session-churn", dependencies: ["StowageEngine", "StowageTestSupport"], path: "Tests/SessionChurn",
-      swiftSettings: common),
+      name: "session-churn", dependencies: ["StowageBasics", "StowageEngine", "StowageTestSupport"],
+      path: "Tests/SessionChurn", swiftSettings: common),
     .executableTarget(
       name: "session-markers", dependencies: ["StowageEngine", "StowageTestSupport"], path: "Tests/SessionMarkers",
       swiftSettings: common),
@@ -151,7 +151,7 @@ let package = Package(
       swiftSettings: common),
     .testTarget(
       name: "StowagePluginsTests",
-      dependencies: ["StowageEngine", "StowagePlugins", "StowageControl", "StowageTestSupport"],
+      dependencies: ["StowageBasics", "StowageEngine", "StowagePlugins", "StowageControl", "StowageTestSupport"],
       swiftSettings: common),
     .testTarget(
       name: "StowageValidateTests",
@@ -163,14 +163,14 @@ let package = Package(
     .testTarget(
       name: "StowageAuthorTests",
       dependencies: [
-        "StowageEngine", "StowagePlugins", "StowageTemplates", "StowageTestSupport",
+        "StowageBasics", "StowageEngine", "StowagePlugins", "StowageTemplates", "StowageTestSupport",
         .product(name: "CStowageTier", package: "plugin-sdk"),
       ],
       swiftSettings: common),
     .testTarget(
       name: "StowageFaultTests",
       dependencies: [
-        "StowageEngine", "StowageTestSupport", .product(name: "CStowageTier", package: "plugin-sdk"),
+        "StowageBasics", "StowageEngine", "StowageTestSupport", .product(name: "CStowageTier", package: "plugin-sdk"),
       ],
       swiftSettings: common),
     .testTarget(

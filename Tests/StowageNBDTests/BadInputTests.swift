@@ -27,7 +27,7 @@ extension NBDTests {
       try checkServes(rig)
       try rig.waitUntilIdle()
       let before = ProcessFigures.now
-      var generator = SeededRandom(seed: TestSeed.take("fuzzedHandshakes"))
+      var generator = SeededRandom(TestSeed.value, #function)
       for _ in 0..<Self.rounds {
         let client = try RawClient(rig.path)
         try client.greet(flags: generator.below(10) == 0 ? UInt32(truncatingIfNeeded: generator.next()) : 3)
@@ -45,7 +45,7 @@ extension NBDTests {
       try checkServes(rig)
       try rig.waitUntilIdle()
       let before = ProcessFigures.now
-      var generator = SeededRandom(seed: TestSeed.take("fuzzedRequests"))
+      var generator = SeededRandom(TestSeed.value, #function)
       for _ in 0..<Self.rounds {
         let client = try rig.client(structured: generator.below(3) > 0, contexts: ["base:allocation", "stowage:level"])
         // Answers are thrown away, so that the server is never kept from sending them.

@@ -21,7 +21,7 @@ extension NBDTests {
       try rig.client().send(RawClient.request(NBD.Command.disconnect))
       try rig.waitUntilIdle()
       let before = ProcessFigures.now
-      let seed = TestSeed.take("clientsVanish")
+      let seed = TestSeed.value
       let end = ContinuousClock.now + .seconds(seconds)
       let failures = Locked<[String]>([])
       let runs = Locked(0)

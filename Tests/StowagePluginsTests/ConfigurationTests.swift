@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 import Foundation
+import StowageBasics
+@testable import StowageControl
 import StowagePlugins
 import StowageTestSupport
 import Testing
-
-@testable import StowageControl
 
 @Suite struct ConfigurationTests {
   private func parse(_ text: String) throws(ConfigurationError) -> ChainSettings {
@@ -181,14 +181,14 @@ import Testing
       contentsOf: TierCompiler.checkout.appendingPathComponent("docs/configuration.md"), encoding: .utf8)
     let example = Array((page.components(separatedBy: "```toml\n").last ?? "").unicodeScalars.prefix(1500))
     let pieces = Array("[]{}=\"'#.,\n\\ 0-T:_aé\u{0}").map { Array($0.unicodeScalars) }
-    var random = SplitMix(state: seed)
+    var random = SeededRandom(seed: seed)
     var refused = 0
     for _ in 0..<300 {
       var text = example
-      for _ in 0..<(1 + random.next(below: 4)) {
-        let at = random.next(below: text.count)
-        let length = min(random.next(below: 4), text.count - at)
-        text.replaceSubrange(at..<(at + length), with: pieces[random.next(below: pieces.count)])
+      for _ in 0..<(1 + random.below(4)) {
+        let at = random.below(text.count)
+        let length = min(random.below(4), text.count - at)
+        text.replaceSubrange(at..<(at + length), with: pieces[random.below(pieces.count)])
       }
       var scalars = String.UnicodeScalarView()
       scalars.append(contentsOf: text)
@@ -211,18 +211,5 @@ import Testing
     }
     #expect(TierNames.assign([tier("a"), tier("a"), tier("b", "a-2"), tier("a")]) == ["a", "a-3", "a-2", "a-4"])
     #expect(TierNames.assign([tier("store"), tier("x", "x"), tier("x")]) == ["store-2", "x", "x-2"])
-  }
-}
-
-/// Random numbers from a seed.
-private struct SplitMix {
-  var state: UInt64
-
-  mutating func next(below bound: Int) -> Int {
-    state &+= 0x9E37_79B9_7F4A_7C15
-    var word = state
-    word = (word ^ (word >> 30)) &* 0xBF58_476D_1CE4_E5B9
-    word = (word ^ (word >> 27)) &* 0x94D0_49BB_1331_11EB
-    return Int((word ^ (word >> 31)) % UInt64(bound))
   }
 }

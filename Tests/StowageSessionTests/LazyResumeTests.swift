@@ -19,9 +19,8 @@ import Testing
   }
 
   /// Nothing is read but what calls ask for, and what `Store.step` does.
-  private var manual: Environment {
-    Environment(now: { 1_000_000_000 }, random: { UInt64.random(in: .min ... .max) }, scheduling: .manual)
-  }
+  private let manual = Environment(
+    now: { 1_000_000_000 }, random: TestSeed.numbers("lazy resume"), scheduling: .manual)
 
   private func suspended(_ disk: SimulatedDisk, pages count: UInt64) throws -> [Handle] {
     let store = try Store(
@@ -80,7 +79,8 @@ import Testing
     let handles = try suspended(disk, pages: 1500)
     let chain = [try Self.tier.get(), disk.tier()]
     var (seen, fewest) = (0, Int.max)
-    for slot in (0..<slots).shuffled() {
+    var random = SeededRandom(TestSeed.value, "damaged index")
+    for slot in (0..<slots).shuffled(using: &random) {
       try flip(disk, [slot])
       defer { try? flip(disk, [slot]) }
       let opened = Result { () throws(StoreError) -> Store in
@@ -159,8 +159,6 @@ import Testing
     let disk = try SimulatedDisk(9, slots: 20_000, seed: 9)
     var handles = try suspended(disk, pages: 24_000)
     let chain = [try Self.tier.get(), disk.tier()]
-    let seed = ProcessInfo.processInfo.environment["STOWAGE_TEST_SEED"].flatMap { UInt64($0) } ?? .random(in: 1...1_000_000)
-    print("lazy: STOWAGE_TEST_SEED=\(seed)")
     var contents: [Handle: UInt64] = [:]
     for round in 0..<3 {
       let store = try Store(configuration: configuration(.resume(force: false), memory: 8 << 20), chain: chain)
@@ -169,7 +167,7 @@ import Testing
       let old = handles
       let threads = (0..<3).map { number in
         Background {
-          let outcome = Result { try churn(store, old, number, SeededRandom(seed: seed &+ UInt64(round * 3 + number))) }
+          let outcome = Result { try churn(store, old, number, SeededRandom(TestSeed.value, "round \(round), thread \(number)")) }
           switch outcome {
           case .success(let own): versions.withLock { $0.merge(own) { first, _ in first } }
           case .failure(let error): Issue.record("\(error)")

@@ -17,13 +17,6 @@ import Testing
     return configuration
   }
 
-  /// Printed, so that a failure can be repeated: STOWAGE_TEST_SEED.
-  private func seeded(_ name: String = #function) -> SeededRandom {
-    let seed = ProcessInfo.processInfo.environment["STOWAGE_TEST_SEED"].flatMap { UInt64($0) } ?? .random(in: 0..<1_000_000_000)
-    print("damage, \(name): STOWAGE_TEST_SEED=\(seed)")
-    return SeededRandom(seed: seed)
-  }
-
   private static let tiers = Result {
     [
       ChainTier(try TestTier(.lzTransparent).table, name: "lz"),
@@ -61,7 +54,7 @@ import Testing
     let pages = try made(disk)
     let chain = try Self.tiers.get() + [disk.tier()]
     var (refused, partial, whole) = (0, 0, 0)
-    var random = seeded()
+    var random = SeededRandom(TestSeed.value, #function)
     for slot in 0..<Self.slots {
       let at = Int.random(in: 0..<4096, using: &random)
       try disk.slot(slot)[at] ^= 0x10
@@ -104,7 +97,7 @@ import Testing
     let pages = try made(disk)
     let chain = try Self.tiers.get() + [disk.tier()]
     let good = try disk.root()
-    var random = seeded()
+    var random = SeededRandom(TestSeed.value, #function)
     for round in 0..<3000 {
       var root = good
       switch round % 4 {
