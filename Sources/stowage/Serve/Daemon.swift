@@ -36,12 +36,7 @@ final class Daemon: @unchecked Sendable {
     var opening = try StoreOpening(
       command: command, settings: settings, memory: memory, defaultMemory: Self.defaultMemory)
     var notes = opening.resolved.notes
-    if settings.swap == true {
-      let admitted = try SwapMode.admit(opening.resolved.chain, isDefault: file.tiers == nil)
-      opening.resolved.chain = admitted.chain
-      opening.resolved.configuration.locksMemory = true
-      notes += admitted.notes
-    }
+    if settings.swap == true { notes += try opening.keepOnlySwapSafe(isDefault: file.tiers == nil) }
     isChangeable = opening.resolved.configuration.isChainChangeable
     wasSuspended = opening.wasSuspended
     // Sockets before the store: who is in use already must not touch another's session.
@@ -50,11 +45,7 @@ final class Daemon: @unchecked Sendable {
     var opened: [Listener] = []
     var half: Store?
     do {
-      for descriptor in ServiceManager.activatedDescriptors() {
-        opened.append(try Listener(activated: descriptor))
-        try Self.check(opened[opened.count - 1].address, settings)
-      }
-      if opened.isEmpty || !settings.listen.isEmpty { for address in addresses { opened.append(try Listener(address)) } }
+      try Self.listen(addresses, settings, &opened)
       let drops = DropRelay()
       if settings.swap == true { notes += try SwapMode.enter() }
       // From here on there is something to lose: who asks for the end gets an orderly one, when all is open.
@@ -76,6 +67,20 @@ final class Daemon: @unchecked Sendable {
     listeners = opened
     isEncrypted = settings.tls.isRequired == true
     for note in notes + store.warnings + exports.notes { output.note(note) }
+  }
+
+  /// Takes over the sockets of the service manager, and opens those of the settings. What is open when it fails is in
+  /// the list.
+  private static func listen(
+    _ addresses: [ListenAddress], _ settings: ServeSettings, _ listeners: inout [Listener]
+  ) throws {
+    for descriptor in ServiceManager.activatedDescriptors() {
+      let listener = try Listener(activated: descriptor)
+      listeners.append(listener)
+      try check(listener.address, settings)
+    }
+    guard listeners.isEmpty || !settings.listen.isEmpty else { return }
+    for address in addresses { listeners.append(try Listener(address)) }
   }
 
   private static func addresses(_ settings: ServeSettings) throws -> [ListenAddress] {

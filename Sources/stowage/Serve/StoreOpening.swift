@@ -43,6 +43,16 @@ struct StoreOpening {
       name: name, attributes: Self.attributes, start: old == nil ? .create(replacing: false) : .resume(force: command.force))
   }
 
+  /// The chain as one that the kernel may swap to.
+  /// - Parameter isDefault: nobody has said which tiers.
+  /// - Returns: what the user should know.
+  mutating func keepOnlySwapSafe(isDefault: Bool) throws -> [String] {
+    let admitted = try SwapMode.admit(resolved.chain, isDefault: isDefault)
+    resolved.chain = admitted.chain
+    resolved.configuration.locksMemory = true
+    return admitted.notes
+  }
+
   /// Opens the store.
   func open(_ destructor: @escaping Destructor) throws -> Store {
     do {
