@@ -87,7 +87,8 @@ enum SessionRates {
     store.close()
   }
 
-  static func open(_ file: String, _ size: Int, _ options: Options, _ start: SessionConfiguration.Start) throws -> Store {
+  static func open(_ file: String, _ size: Int, _ options: Options, _ start: SessionConfiguration.Start) throws -> Store
+  {
     var configuration = StoreConfiguration(memoryLimit: (size + 64) << 20)
     configuration.storeLimit = 8 << 20
     configuration.session = SessionConfiguration(name: "rates", start: start)

@@ -109,7 +109,8 @@ struct SessionReencryption {
       shown.stop()
       return count
     } catch StoreError.full(let reason) {
-      throw TrialError.input("\(reason); the new file has the size of the old one, or what --set \(swapName).size=SIZE says")
+      throw TrialError.input(
+        "\(reason); the new file has the size of the old one, or what --set \(swapName).size=SIZE says")
     } catch StoreError.unreadable(let handle, _, let reason) {
       throw TrialError.input(
         "page \(handle) cannot be read (\(reason)), and a session is written anew as a whole or not at all; "
@@ -125,7 +126,8 @@ struct SessionReencryption {
     let result = try check.run { shown.start("verify", $0) }
     shown.stop()
     guard result.pages == count, result.findings.isEmpty else {
-      let why = result.findings.first.map { "page \($0.handle): \($0.reason)" } ?? "it has \(result.pages) of \(count) pages"
+      let why =
+        result.findings.first.map { "page \($0.handle): \($0.reason)" } ?? "it has \(result.pages) of \(count) pages"
       throw TrialError.input("the new session does not read back as it was written (\(why)); the old one is as it was")
     }
   }
@@ -136,7 +138,9 @@ struct SessionReencryption {
       throw TrialError.input("\(DisplayText.plain(path)) is another file than when this began; nothing was changed")
     }
     var status = stat()
-    guard stat(path, &status) == 0, chmod(new, status.st_mode & 0o7777) == 0 else { throw failure("cannot be looked at", path) }
+    guard stat(path, &status) == 0, chmod(new, status.st_mode & 0o7777) == 0 else {
+      throw failure("cannot be looked at", path)
+    }
     if geteuid() == 0 { _ = chown(new, status.st_uid, status.st_gid) }
     guard link(path, replaced) == 0 else { throw failure("cannot get a second name", path) }
     guard rename(new, path) == 0 else {

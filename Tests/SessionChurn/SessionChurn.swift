@@ -18,7 +18,8 @@ import StowageTestSupport
   static func main() throws {
     let arguments = CommandLine.arguments
     guard arguments.count >= 4, let size = Int64(arguments[2]), let seed = UInt64(arguments[3]) else { exit(2) }
-    let chain = try ChurnJournal.chain(file: arguments[1], size: size, keyFile: arguments.count > 4 ? arguments[4] : nil)
+    let chain = try ChurnJournal.chain(
+      file: arguments[1], size: size, keyFile: arguments.count > 4 ? arguments[4] : nil)
     var environment = Environment.system
     environment.atCut = { say(.init(.cut, subject: $0)) }
     let store = try open(chain, environment)

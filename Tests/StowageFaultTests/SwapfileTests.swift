@@ -15,7 +15,9 @@ extension FaultTests {
     }
     private static let firstSlot = 65536
 
-    private func opened(_ io: String, above: [ChainTier] = [], pages: Int = 400) throws -> (Rig, TemporaryFolder, String) {
+    private func opened(_ io: String, above: [ChainTier] = [], pages: Int = 400) throws -> (
+      Rig, TemporaryFolder, String
+    ) {
       let folder = try TemporaryFolder()
       let path = folder.file("swap").path
       var (tier, _) = (ChainTier(try Self.image.get().table, name: "swap"), 0)
@@ -148,7 +150,9 @@ extension FaultTests {
       _ = folder
     }
 
-    @Test("a file that keeps changing under many takes: right bytes or an error, never a crash", arguments: ["plain", "auto"])
+    @Test(
+      "a file that keeps changing under many takes: right bytes or an error, never a crash",
+      arguments: ["plain", "auto"])
     func hostile(_ io: String) throws {
       let (rig, folder, path) = try opened(io)
       var random = SeededRandom(TestSeed.value, #function)

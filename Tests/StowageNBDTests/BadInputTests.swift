@@ -14,9 +14,11 @@ extension NBDTests {
     private func checkServes(_ rig: ServerRig, _ sourceLocation: SourceLocation = #_sourceLocation) throws {
       let client = try rig.client()
       let data = [UInt8](repeating: 0x3C, count: 10_000)
-      #expect(try client.ask(NBD.Command.write, offset: 12_345, payload: data).status == 0, sourceLocation: sourceLocation)
       #expect(
-        try client.ask(NBD.Command.read, offset: 12_345, length: data.count).data == data, sourceLocation: sourceLocation)
+        try client.ask(NBD.Command.write, offset: 12_345, payload: data).status == 0, sourceLocation: sourceLocation)
+      #expect(
+        try client.ask(NBD.Command.read, offset: 12_345, length: data.count).data == data,
+        sourceLocation: sourceLocation)
       try client.send(RawClient.request(NBD.Command.disconnect))
       #expect(client.isClosed(), sourceLocation: sourceLocation)
     }

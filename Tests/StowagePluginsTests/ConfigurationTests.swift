@@ -93,7 +93,8 @@ import Testing
     Bad("deadline = \"0s\"", at: "1:1", "deadline: expected a time"),
     Bad("store = 5", at: "1:1", "store: expected a table, [store]"),
     Bad("[store]\nlimit = 5", at: "2:1", "store.limit: there is no such key"),
-    Bad("memory = 4096\n[store]\nmemory = 8192", at: "3:1", "store.memory: is 8KiB, more than the whole memory of 4KiB"),
+    Bad(
+      "memory = 4096\n[store]\nmemory = 8192", at: "3:1", "store.memory: is 8KiB, more than the whole memory of 4KiB"),
     Bad("tier = 5", at: "1:1", "tier: expected a list of tables, [[tier]]"),
     Bad("[tier]\nplugin = \"lz4\"", at: "1:1", "tier: expected a list of tables"),
     Bad("tier = [{ plugin = \"lz4\" }, 7]", at: "1:29", "tier[2]: expected a table"),
@@ -120,7 +121,8 @@ import Testing
     Bad(
       "deadline = \"\"\"1s\nworkers = 9\n\"\"\"\n# workers = 8\nworkers = \"x\"", at: "5:1",
       "workers: expected a whole number"),
-    Bad("# workers = 8\npatience = '1s' # workers = 1\n\nworkers = \"x\"", at: "4:1", "workers: expected a whole number"),
+    Bad(
+      "# workers = 8\npatience = '1s' # workers = 1\n\nworkers = \"x\"", at: "4:1", "workers: expected a whole number"),
     Bad("\"work\\\"ers\" = 1\n", at: "1:1", "there is no such key"),
     Bad("store . \"memory\" = \"x\"", at: "1:9", "store.memory: expected a size"),
     Bad("store = { memory = 5, size = [1, { a = 2 }] }", at: "1:23", "store.size: there is no such key"),
@@ -167,7 +169,9 @@ import Testing
     let settings = try parse(examples[0])
     #expect(settings.tiers?.map(\.plugin) == ["zstd", "swapfile"])
     #expect(settings.tiers?[1].options == ["path": .text("swap"), "size": .text("4GiB")])
-    for key in ["memory", "page-size", "workers", "lock-memory", "end-to-end-checksums", "deadline", "patience", "store"] {
+    for key in [
+      "memory", "page-size", "workers", "lock-memory", "end-to-end-checksums", "deadline", "patience", "store",
+    ] {
       #expect(settings.source?.locations[[key]] != nil, "\(key) is not in the example")
     }
     let serving = try parse(examples[1]).serve

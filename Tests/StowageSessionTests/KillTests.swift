@@ -34,8 +34,12 @@ import Testing
     }
 
     /// The pages at a checkpoint's cut, from those at the beginning; and the operation that was under way then.
-    func state(at number: UInt64, from start: [UInt64: UInt64]) -> (pages: [UInt64: UInt64], open: ChurnJournal.Record?)? {
-      if records.contains(where: { $0.kind == .opened && $0.subject == number }) || records.isEmpty { return (start, nil) }
+    func state(at number: UInt64, from start: [UInt64: UInt64]) -> (
+      pages: [UInt64: UInt64], open: ChurnJournal.Record?
+    )? {
+      if records.contains(where: { $0.kind == .opened && $0.subject == number }) || records.isEmpty {
+        return (start, nil)
+      }
       var pages = start
       var open: ChurnJournal.Record?
       for record in records {

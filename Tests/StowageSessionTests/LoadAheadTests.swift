@@ -96,7 +96,9 @@ import Testing
         loaded.withLock { $0 = result }
         ended.signal()
       }.start()
-      for handle in Array(model.pages.keys.shuffled(using: &model.random).prefix(2500)) { try model.touch(store, handle) }
+      for handle in Array(model.pages.keys.shuffled(using: &model.random).prefix(2500)) {
+        try model.touch(store, handle)
+      }
       ended.wait()
       opened.withLock { $0 = nil }
       let report = try #require(loaded.withLock { $0 }).get()

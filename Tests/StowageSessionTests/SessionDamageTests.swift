@@ -103,7 +103,8 @@ import Testing
       switch round % 4 {
       case 0: root[Int.random(in: 0..<root.count, using: &random)] ^= UInt8(1 << Int.random(in: 0..<8, using: &random))
       case 1: root.removeLast(Int.random(in: 1...root.count, using: &random))
-      case 2: root = (0..<Int.random(in: 1...4096, using: &random)).map { _ in UInt8.random(in: 0...255, using: &random) }
+      case 2:
+        root = (0..<Int.random(in: 1...4096, using: &random)).map { _ in UInt8.random(in: 0...255, using: &random) }
       default:
         // With its checksum made right: what a hostile writer would do.
         for _ in 0..<Int.random(in: 1...3, using: &random) {

@@ -72,7 +72,9 @@ import Testing
     for (handle, version) in pages {
       let tag = try store.peek(handle, into: page.bytes)
       ChurnJournal.fill(wanted.bytes, version: version)
-      if memcmp(page.bytes.baseAddress!, wanted.bytes.baseAddress!, 4096) != 0 || tag & 0xFFFF_FFFF != tag { wrong += 1 }
+      if memcmp(page.bytes.baseAddress!, wanted.bytes.baseAddress!, 4096) != 0 || tag & 0xFFFF_FFFF != tag {
+        wrong += 1
+      }
     }
     #expect(wrong == 0, "\(wrong) of \(pages.count) pages are wrong")
     var count = 0

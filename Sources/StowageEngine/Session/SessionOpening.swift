@@ -356,13 +356,16 @@ extension Engine {
     let all = (1..<EpochTable.codecsMax).map { (number: $0, codec: epochs.codec($0)) }
     if old == nil {
       // Ids in a space of their own.
-      guard let keeper, let space = (1...255).first(where: { !keeper.spaces.contains(UInt8($0)) }) else { throw noNumbers() }
+      guard let keeper, let space = (1...255).first(where: { !keeper.spaces.contains(UInt8($0)) }) else {
+        throw noNumbers()
+      }
       keeper.spaces.insert(UInt8(space))
       levels[level].nextID = UInt64(space) << 56 | 1
     }
     let space = UInt8(levels[level].nextID >> 56)
     let wanted = Codec(level: UInt8(level), space: space, epoch: epoch)
-    guard let number = all.first(where: { $0.codec == wanted })?.number ?? all.first(where: { $0.codec.level == 0 })?.number
+    guard
+      let number = all.first(where: { $0.codec == wanted })?.number ?? all.first(where: { $0.codec.level == 0 })?.number
     else { throw noNumbers() }
     levels[level].codec = UInt8(number)
     epochs.setCodec(number, wanted)

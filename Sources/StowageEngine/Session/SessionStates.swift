@@ -101,7 +101,9 @@ extension TierInstance {
           + "load the plug-in that wrote it")
     }
     HostTable.clearError()
-    let result = state.withUnsafeBufferPointer { load(calls.instance, $0.baseAddress ?? UnsafePointer(bitPattern: 1)!, state.count) }
+    let result = state.withUnsafeBufferPointer {
+      load(calls.instance, $0.baseAddress ?? UnsafePointer(bitPattern: 1)!, state.count)
+    }
     guard result != STOWAGE_OK else { return }
     let said = HostTable.lastError()
     throw .session(

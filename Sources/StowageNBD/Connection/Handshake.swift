@@ -34,7 +34,9 @@ struct Handshake {
     greeting.append(NBD.fixedNewstyle | NBD.noZeroes)
     guard send(greeting), let flags = receiveNumber(UInt32.self) else { return nil }
     // Unknown flags of the client end the connection: it would go on in a way that is not known here.
-    guard flags & ~UInt32(NBD.fixedNewstyle | NBD.noZeroes) == 0, flags & UInt32(NBD.fixedNewstyle) != 0 else { return nil }
+    guard flags & ~UInt32(NBD.fixedNewstyle | NBD.noZeroes) == 0, flags & UInt32(NBD.fixedNewstyle) != 0 else {
+      return nil
+    }
     skipsZeroes = flags & UInt32(NBD.noZeroes) != 0
     for _ in 0..<Self.optionsMax {
       switch nextOption() {
@@ -143,7 +145,8 @@ struct Handshake {
   }
 
   private mutating func enterByName(_ data: [UInt8]) -> Step {
-    guard let name = String(validating: data, as: UTF8.self), let export = service.exports.named(name), isOpen(export) else {
+    guard let name = String(validating: data, as: UTF8.self), let export = service.exports.named(name), isOpen(export)
+    else {
       return .end
     }
     var answer = MessageBytes()

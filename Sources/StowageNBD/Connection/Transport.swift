@@ -66,7 +66,9 @@ struct Transport: @unchecked Sendable {
     }
   }
 
-  private func receiveTLS(_ tls: OpaquePointer, _ bytes: UnsafeMutableRawPointer, _ room: Int, _ deadline: UInt64?) -> Int {
+  private func receiveTLS(_ tls: OpaquePointer, _ bytes: UnsafeMutableRawPointer, _ room: Int, _ deadline: UInt64?)
+    -> Int
+  {
     while true {
       calls?.lock()
       let count = stowage_tls_read(tls, bytes, room)

@@ -99,11 +99,13 @@ final class Daemon: @unchecked Sendable {
   /// Clients of other machines must be known: a certificate of the server's alone hides what is said, from whomever.
   private static func check(_ address: ListenAddress, _ settings: ServeSettings) throws(ExportError) {
     let tls = settings.tls
-    let knowsClients = tls.isRequired == true && (tls.clientAuthority != nil || (tls.psk != nil && tls.certificate == nil))
+    let knowsClients =
+      tls.isRequired == true && (tls.clientAuthority != nil || (tls.psk != nil && tls.certificate == nil))
     guard address.isLocal || knowsClients || settings.insecure == true else {
       throw ExportError(
         "other machines can reach \(address), and nothing keeps them from reading the disks; require TLS that knows its "
-          + "clients (--tls-required, and --tls-client-authority or --tls-psk without a certificate), or say --insecure")
+          + "clients (--tls-required, and --tls-client-authority or --tls-psk without a certificate), or say --insecure"
+      )
     }
   }
 
@@ -206,7 +208,8 @@ final class Daemon: @unchecked Sendable {
     ServiceManager.notify("STOPPING=1")
     server.stop()
     store.close()
-    self.output.ended("stopped; \(blocks) blocks were given up", ["state": .text("stopped"), "blocks_lost": .number(blocks)])
+    self.output.ended(
+      "stopped; \(blocks) blocks were given up", ["state": .text("stopped"), "blocks_lost": .number(blocks)])
     return .ended(.object(["state": .text("stopped"), "blocks_lost": .number(blocks)]))
   }
 

@@ -40,7 +40,8 @@ struct StoreOpening {
           + "--swap-file and --swap-size, or end the configuration's chain in plugin = \"swapfile\"")
     }
     resolved.configuration.session = SessionConfiguration(
-      name: name, attributes: Self.attributes, start: old == nil ? .create(replacing: false) : .resume(force: command.force))
+      name: name, attributes: Self.attributes,
+      start: old == nil ? .create(replacing: false) : .resume(force: command.force))
   }
 
   /// The chain as one that the kernel may swap to.
@@ -88,7 +89,9 @@ struct StoreOpening {
   private static func session(_ command: ServeCommand, _ place: [String: OptionInput]) throws
     -> (file: SessionFile, description: SessionDescription)?
   {
-    guard let path = try path(command, place), let file = try? SessionFile(path), file.kind == .swapFile else { return nil }
+    guard let path = try path(command, place), let file = try? SessionFile(path), file.kind == .swapFile else {
+      return nil
+    }
     do {
       return (file, try file.describe(command.chain.plugins.finder))
     } catch StoreError.session(.none, _) {
