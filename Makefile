@@ -9,9 +9,8 @@
 #   make vm-test        a real kernel swaps and hibernates to `stowage serve` (qemu, without KVM)
 #   make crash-matrix   sessions through 100,000 simulated crashes and 500 real kills: half an hour or more
 #   make make-sessions  the session files that are kept, once for each format
-#   make bench-cost     the engine's cost beside the bare codec, over real pages
 #   make bench-session  suspending and resuming beside plain files on the same disk; the time to the first page
-#   make bench          the engine beside zram, nbdkit and the bare codecs, in one run; BENCH='--quick', '--help', ...
+#   make bench          the engine beside zram, nbdkit and the bare codecs, in one run; BENCH='--only codecs', '--help', ...
 #   make bench-docs     the same, and writes docs/benchmarks.md and docs/plots
 #   make check-perf     instructions of put, peek and take (callgrind), against the ceiling that is kept
 #   make clean
@@ -24,8 +23,8 @@ PREFIX ?= /usr/local
 export PREFIX DESTDIR
 SWIFT_BUILD := swift build -c release --scratch-path $(BUILD)
 
-.PHONY: run build install test check-abi test-sanitize test-sanitize-short crash-matrix make-sessions vm-test bench-cost \
-	bench-session bench bench-docs bench-build check-perf requirements clean
+.PHONY: run build install test check-abi test-sanitize test-sanitize-short crash-matrix make-sessions vm-test bench-session \
+	bench bench-docs bench-build check-perf requirements clean
 
 run: build
 	bin/stowage trial
@@ -62,10 +61,6 @@ crash-matrix: requirements
 
 make-sessions: requirements
 	scripts/make-sessions
-
-bench-cost: build
-	$(SWIFT_BUILD) --product engine-cost
-	scripts/bench-cost bin $(BUILD)/release/engine-cost
 
 bench-session: build
 	$(SWIFT_BUILD) --product session-rates

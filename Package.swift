@@ -111,40 +111,37 @@ let package = Package(
         .product(name: "Logging", package: "swift-log"),
       ],
       swiftSettings: common),
-    .executableTarget(
-      name: "engine-cost",
-      dependencies: ["StowageEngine", "CLZ4", .product(name: "CStowageTier", package: "plugin-sdk")],
-      path: "Benchmarks/EngineCost", swiftSettings: common),
-    .executableTarget(
-      name: "session-rates",
+    .target(
+      name: "BenchSupport",
       dependencies: ["StowageEngine", .product(name: "CStowageTier", package: "plugin-sdk")],
-      path: "Benchmarks/SessionRates", swiftSettings: common),
+      path: "Benchmarks/BenchSupport", swiftSettings: common),
+    .executableTarget(
+      name: "session-rates", dependencies: ["StowageEngine", "BenchSupport"], path: "Benchmarks/SessionRates",
+      swiftSettings: common),
     .executableTarget(
       name: "store-bench",
-      dependencies: [
-        "StowageEngine", "CLZ4", "CZstd", "CBrotli", "CCrypto", .product(name: "CStowageTier", package: "plugin-sdk"),
-      ],
+      dependencies: ["StowageEngine", "BenchSupport", "CLZ4", "CZstd", "CBrotli", "CCrypto"],
       path: "Benchmarks/StoreBench", swiftSettings: common),
     .target(name: "CSmallSpace", path: "Benchmarks/CSmallSpace"),
     .executableTarget(
       name: "instruction-count",
-      dependencies: ["StowageEngine", "CSmallSpace", .product(name: "CStowageTier", package: "plugin-sdk")],
+      dependencies: ["StowageEngine", "BenchSupport", "CSmallSpace"],
       path: "Benchmarks/InstructionCount", exclude: ["ceiling.json"], swiftSettings: common),
     .target(name: "CStowageTestPages", path: "Tests/CStowageTestPages"),
     .target(
       name: "StowageTestSupport",
-      dependencies: ["StowageEngine", .product(name: "CStowageTier", package: "plugin-sdk")],
+      dependencies: ["StowageBasics", "StowageEngine", .product(name: "CStowageTier", package: "plugin-sdk")],
       path: "Tests/StowageTestSupport", swiftSettings: common),
     .testTarget(
       name: "StowageEngineTests",
       dependencies: [
-        "StowageEngine", "StowageTestSupport", "CStowageTestPages", "CStowageSystem",
+        "StowageBasics", "StowageEngine", "StowageTestSupport", "CStowageTestPages", "CStowageSystem",
         .product(name: "CStowageTier", package: "plugin-sdk"),
       ],
       swiftSettings: common),
     .executableTarget(
-      name: "session-churn", dependencies: ["StowageEngine", "StowageTestSupport"], path: "Tests/SessionChurn",
-      swiftSettings: common),
+      name: "session-churn", dependencies: ["StowageBasics", "StowageEngine", "StowageTestSupport"],
+      path: "Tests/SessionChurn", swiftSettings: common),
     .executableTarget(
       name: "session-markers", dependencies: ["StowageEngine", "StowageTestSupport"], path: "Tests/SessionMarkers",
       swiftSettings: common),
@@ -154,7 +151,7 @@ let package = Package(
       swiftSettings: common),
     .testTarget(
       name: "StowagePluginsTests",
-      dependencies: ["StowageEngine", "StowagePlugins", "StowageControl", "StowageTestSupport"],
+      dependencies: ["StowageBasics", "StowageEngine", "StowagePlugins", "StowageControl", "StowageTestSupport"],
       swiftSettings: common),
     .testTarget(
       name: "StowageValidateTests",
@@ -166,14 +163,14 @@ let package = Package(
     .testTarget(
       name: "StowageAuthorTests",
       dependencies: [
-        "StowageEngine", "StowagePlugins", "StowageTemplates", "StowageTestSupport",
+        "StowageBasics", "StowageEngine", "StowagePlugins", "StowageTemplates", "StowageTestSupport",
         .product(name: "CStowageTier", package: "plugin-sdk"),
       ],
       swiftSettings: common),
     .testTarget(
       name: "StowageFaultTests",
       dependencies: [
-        "StowageEngine", "StowageTestSupport", .product(name: "CStowageTier", package: "plugin-sdk"),
+        "StowageBasics", "StowageEngine", "StowageTestSupport", .product(name: "CStowageTier", package: "plugin-sdk"),
       ],
       swiftSettings: common),
     .testTarget(

@@ -48,7 +48,8 @@ final class BareZstd: BareCodec {
     let encoderSize = stowage_zstd_encoder_size(level, pageBytes)
     let decoderSize = stowage_zstd_decoder_size()
     guard
-      let encoder = stowage_zstd_encoder(.allocate(byteCount: encoderSize, alignment: 64), encoderSize, level, pageBytes),
+      let encoder = stowage_zstd_encoder(
+        .allocate(byteCount: encoderSize, alignment: 64), encoderSize, level, pageBytes),
       let decoder = stowage_zstd_decoder(.allocate(byteCount: decoderSize, alignment: 64), decoderSize)
     else { throw Failure("libzstd refuses its settings") }
     (self.encoder, self.decoder) = (encoder, decoder)

@@ -1,14 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import Foundation
 
-func seconds(_ clock: clockid_t) -> Double {
-  var time = timespec()
-  clock_gettime(clock, &time)
-  return Double(time.tv_sec) + Double(time.tv_nsec) / 1e9
-}
-
-/// Seconds by the wall.
-func wallSeconds() -> Double { seconds(CLOCK_MONOTONIC) }
 /// CPU seconds of the calling thread.
 func threadSeconds() -> Double { seconds(CLOCK_THREAD_CPUTIME_ID) }
 /// CPU seconds of all threads of the process.

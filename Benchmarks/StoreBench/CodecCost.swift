@@ -1,14 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 import StowageEngine
 
-/// What the store adds to a bare codec: the same pages in one process, in turn, some hundred at a time. Both go through
-/// all pages in the same order, half of the set apart, so that neither finds in the cache what the other has just read.
+/// What the store adds to a bare codec: the same pages in one process, in turn.
 ///
 /// A put counts until the page is encoded: CPU time of all threads, with the raw pages drained at the end of each round.
 struct CodecCost {
   private let options: BenchOptions
   private let tiers: Tiers
-  private static let block = 256
 
   init(_ options: BenchOptions) {
     self.options = options
@@ -53,7 +51,7 @@ struct CodecCost {
   private func measureRounds(
     _ codec: BareCodec, _ pages: Pages, _ wanted: Int, _ way: Way, _ report: inout Report
   ) throws {
-    let count = wanted / Self.block * Self.block > 0 ? wanted / Self.block * Self.block : wanted
+    let count = wanted < Turns.length ? wanted : wanted / Turns.length * Turns.length
     let store = try openStore(codec, count, way)
     defer { store.close() }
     let bare = BareOutput(codec, pages, count: count)
@@ -105,59 +103,62 @@ struct CodecCost {
     _ store: Store, _ bare: BareOutput, _ pages: Pages, _ count: Int, _ way: Way, seed: UInt64
   ) throws -> OneRound {
     var result = OneRound()
+    let handles = try putAll(store, bare, pages, count, way, &result)
+    try store.settle()
+    note(store, &result)
+    try takeAll(store, bare, pages, handles, seed: seed, &result)
+    return result
+  }
+
+  private func putAll(
+    _ store: Store, _ bare: BareOutput, _ pages: Pages, _ count: Int, _ way: Way, _ result: inout OneRound
+  ) throws -> [Handle] {
     var handles = [Handle](repeating: Handle(rawValue: 0), count: count)
-    let blocks = stride(from: 0, to: count, by: Self.block).map { $0..<min(count, $0 + Self.block) }
+    let turns = Turns(count: count)
     if way == .raw { try store.setLimit(4 << 20, level: 0) }
     bare.begin()
     var meter = StoreMeter()
     meter.begin()
-    for place in blocks.indices {
-      result.encode += meter.aside { bare.encode(blocks[place]) }
-      for index in blocks[(place + blocks.count / 2) % blocks.count] {
-        handles[index] = try store.put(pages[index], tag: UInt64(index))
-      }
+    for turn in turns {
+      result.encode += meter.aside { bare.encode(turn.peers) }
+      for index in turn.ours { handles[index] = try store.put(pages[index], tag: UInt64(index)) }
     }
     if way == .raw { try store.drainRawPages() }
     meter.end()
     result.put = meter.total
-    try store.settle()
-    note(store, &result)
+    return handles
+  }
+
+  private func takeAll(
+    _ store: Store, _ bare: BareOutput, _ pages: Pages, _ handles: [Handle], seed: UInt64, _ result: inout OneRound
+  ) throws {
     var dice = Dice(seed: seed)
-    let order = dice.shuffled(count)
-    let ours = warmBuffer(pages: Self.block)
-    let theirs = warmBuffer(pages: Self.block)
+    let order = dice.shuffled(handles.count)
+    let turns = Turns(count: handles.count)
+    let ours = TurnBuffer(), theirs = TurnBuffer()
     defer {
       ours.deallocate()
       theirs.deallocate()
     }
-    meter = StoreMeter()
+    var meter = StoreMeter()
     meter.begin()
-    for place in blocks.indices {
-      let range = blocks[place]
+    for turn in turns {
+      let (peers, mine) = (order[turn.peers], order[turn.ours])
       var isRight = true
       result.decode += meter.aside {
-        for (slot, index) in order[range].enumerated() {
-          isRight = bare.decode(index, into: theirs.baseAddress! + slot * pageBytes) && isRight
+        for (slot, index) in peers.enumerated() {
+          isRight = bare.decode(index, into: theirs[slot].baseAddress!) && isRight
         }
       }
       guard isRight else { throw Failure("\(bare.codec.name) by itself could not decode what it encoded") }
-      let other = blocks[(place + blocks.count / 2) % blocks.count]
-      for (slot, index) in order[other].enumerated() {
-        let target = UnsafeMutableRawBufferPointer(start: ours.baseAddress! + slot * pageBytes, count: pageBytes)
-        try store.take(handles[index], into: target)
-      }
+      for (slot, index) in mine.enumerated() { try store.take(handles[index], into: ours[slot]) }
       try meter.aside {
-        for (slot, index) in order[range].enumerated() {
-          try pages.check(index, theirs.baseAddress! + slot * pageBytes, bare.codec.name)
-        }
-        for (slot, index) in order[other].enumerated() {
-          try pages.check(index, ours.baseAddress! + slot * pageBytes, "the store")
-        }
+        try theirs.check(peers, pages, bare.codec.name)
+        try ours.check(mine, pages, "the store")
       }
     }
     meter.end()
     result.take = meter.total
-    return result
   }
 
   private func note(_ store: Store, _ result: inout OneRound) {

@@ -79,7 +79,7 @@ struct PlainFile {
 
   private func open(_ flags: Int32) throws -> Int32 {
     let descriptor = Glibc.open(name, flags | O_CLOEXEC, 0o600)
-    guard descriptor >= 0 else { throw Failure("\(name): \(String(cString: strerror(errno)))") }
+    guard descriptor >= 0 else { throw Failure(file: name) }
     return descriptor
   }
 
@@ -94,7 +94,7 @@ struct PlainFile {
     for index in stride(from: 0, to: pages.count, by: Self.chunk) {
       let bytes = min(Self.chunk, pages.count - index) * pageBytes
       guard pwrite(descriptor, pages[index].baseAddress!, bytes, index * pageBytes) == bytes else {
-        throw Failure("\(name): \(String(cString: strerror(errno)))")
+        throw Failure(file: name)
       }
     }
     if !isDirect { fdatasync(descriptor) }
@@ -113,7 +113,7 @@ struct PlainFile {
       let index = dice.below(pages.count)
       let began = monotonicNanoseconds()
       guard pread(descriptor, buffer.baseAddress!, pageBytes, index * pageBytes) == pageBytes else {
-        throw Failure("\(name): \(String(cString: strerror(errno)))")
+        throw Failure(file: name)
       }
       spent += monotonicNanoseconds() - began
       try pages.check(index, buffer.baseAddress!, name)
@@ -131,7 +131,7 @@ struct PlainFile {
       let index = dice.below(pages.count)
       let began = monotonicNanoseconds()
       guard pwrite(descriptor, pages[index].baseAddress!, pageBytes, index * pageBytes) == pageBytes else {
-        throw Failure("\(name): \(String(cString: strerror(errno)))")
+        throw Failure(file: name)
       }
       spent += monotonicNanoseconds() - began
     }

@@ -2,11 +2,10 @@
 import Foundation
 import StowageEngine
 
-/// Putting into and taking from one lz4 level beside 4 KiB writes to and reads from zram with lz4 (O_DIRECT), some hundred
-/// at a time in turn: a call beside block I/O. Then plain files, with and without O_DIRECT.
+/// Putting into and taking from one lz4 level beside 4 KiB writes to and reads from zram with lz4 (O_DIRECT), in turn: a
+/// call beside block I/O. Then plain files, with and without O_DIRECT.
 struct DeviceCost {
   private let options: BenchOptions
-  private static let block = 256
 
   init(_ options: BenchOptions) { self.options = options }
 
@@ -23,7 +22,7 @@ struct DeviceCost {
 
   private func zram(_ pages: Pages, _ report: inout Report) throws {
     let descriptor = open(options.device, O_RDWR | 0o40000 | O_CLOEXEC)
-    guard descriptor >= 0 else { throw Failure("\(options.device): \(String(cString: strerror(errno)))") }
+    guard descriptor >= 0 else { throw Failure(file: options.device) }
     defer { close(descriptor) }
     var configuration = StoreConfiguration(memoryLimit: pages.count * pageBytes * 5 / 4 + (64 << 20))
     configuration.storeLimit = 0
@@ -65,24 +64,37 @@ struct DeviceCost {
   private func zramRound(
     _ descriptor: Int32, _ store: Store, _ pages: Pages, _ round: Int, _ histograms: inout Histograms
   ) throws -> ZramRound {
-    var result = ZramRound()
-    var handles = [Handle](repeating: Handle(rawValue: 0), count: pages.count)
-    let blocks = stride(from: 0, to: pages.count, by: Self.block).map { $0..<min(pages.count, $0 + Self.block) }
     // Latencies in the last round only; there the clock is in the CPU time of both.
     let isTimed = round == options.rounds
+    var result = ZramRound()
+    let handles = try putAll(descriptor, store, pages, isTimed, &histograms, &result)
+    try store.settle()
+    result.ram = store.statistics().ramBytes
+    var dice = Dice(seed: UInt64(round))
+    let order = dice.shuffled(pages.count)
+    try takeAll(descriptor, store, pages, handles, order, isTimed, &histograms, &result)
+    return result
+  }
+
+  private func putAll(
+    _ descriptor: Int32, _ store: Store, _ pages: Pages, _ isTimed: Bool, _ histograms: inout Histograms,
+    _ result: inout ZramRound
+  ) throws -> [Handle] {
+    var handles = [Handle](repeating: Handle(rawValue: 0), count: pages.count)
+    let turns = Turns(count: pages.count)
     var meter = StoreMeter()
     meter.begin()
-    for place in blocks.indices {
+    for turn in turns {
       result.write += try meter.aside {
-        for index in blocks[place] {
+        for index in turn.peers {
           let began = isTimed ? monotonicNanoseconds() : 0
           guard pwrite(descriptor, pages[index].baseAddress!, pageBytes, index * pageBytes) == pageBytes else {
-            throw Failure("\(options.device): \(String(cString: strerror(errno)))")
+            throw Failure(file: options.device)
           }
           if isTimed { histograms.write.add(monotonicNanoseconds() - began) }
         }
       }
-      for index in blocks[(place + blocks.count / 2) % blocks.count] {
+      for index in turn.ours {
         let began = isTimed ? monotonicNanoseconds() : 0
         handles[index] = try store.put(pages[index], tag: UInt64(index))
         if isTimed { histograms.put.add(monotonicNanoseconds() - began) }
@@ -90,42 +102,44 @@ struct DeviceCost {
     }
     meter.end()
     result.put = meter.total
-    try store.settle()
-    result.ram = store.statistics().ramBytes
-    var dice = Dice(seed: UInt64(round))
-    let order = dice.shuffled(pages.count)
-    let ours = warmBuffer(pages: Self.block), theirs = warmBuffer(pages: Self.block)
+    return handles
+  }
+
+  private func takeAll(
+    _ descriptor: Int32, _ store: Store, _ pages: Pages, _ handles: [Handle], _ order: [Int], _ isTimed: Bool,
+    _ histograms: inout Histograms, _ result: inout ZramRound
+  ) throws {
+    let turns = Turns(count: order.count)
+    let ours = TurnBuffer(), theirs = TurnBuffer()
     defer {
       ours.deallocate()
       theirs.deallocate()
     }
-    meter = StoreMeter()
+    var meter = StoreMeter()
     meter.begin()
-    for place in blocks.indices {
-      let mine = order[blocks[(place + blocks.count / 2) % blocks.count]]
-      let other = order[blocks[place]]
+    for turn in turns {
+      let (peers, mine) = (order[turn.peers], order[turn.ours])
       result.read += try meter.aside {
-        for (slot, index) in other.enumerated() {
+        for (slot, index) in peers.enumerated() {
           let began = isTimed ? monotonicNanoseconds() : 0
-          guard pread(descriptor, theirs.baseAddress! + slot * pageBytes, pageBytes, index * pageBytes) == pageBytes
-          else { throw Failure("\(options.device): \(String(cString: strerror(errno)))") }
+          guard pread(descriptor, theirs[slot].baseAddress!, pageBytes, index * pageBytes) == pageBytes else {
+            throw Failure(file: options.device)
+          }
           if isTimed { histograms.read.add(monotonicNanoseconds() - began) }
         }
       }
       for (slot, index) in mine.enumerated() {
-        let target = UnsafeMutableRawBufferPointer(start: ours.baseAddress! + slot * pageBytes, count: pageBytes)
         let began = isTimed ? monotonicNanoseconds() : 0
-        try store.take(handles[index], into: target)
+        try store.take(handles[index], into: ours[slot])
         if isTimed { histograms.take.add(monotonicNanoseconds() - began) }
       }
       try meter.aside {
-        for (slot, index) in other.enumerated() { try pages.check(index, theirs.baseAddress! + slot * pageBytes, "zram") }
-        for (slot, index) in mine.enumerated() { try pages.check(index, ours.baseAddress! + slot * pageBytes, "the store") }
+        try theirs.check(peers, pages, "zram")
+        try ours.check(mine, pages, "the store")
       }
     }
     meter.end()
     result.take = meter.total
-    return result
   }
 
   /// `mem_used_total` of the device.

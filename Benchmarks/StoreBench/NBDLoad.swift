@@ -26,7 +26,8 @@ struct NBDLoad {
     report.fact("p99", load.latency.microseconds(0.99))
     report.line("nbd.latency", name, load.latency.points)
     // NBD_CMD_DISC.
-    try connection.send(Bytes().with(Self.requestMagic).with(UInt16(0)).with(UInt16(2)).with(UInt64(0)).with(UInt64(0)).with(UInt32(0)))
+    try connection.send(
+      Bytes().with(Self.requestMagic).with(UInt16(0)).with(UInt16(2)).with(UInt64(0)).with(UInt64(0)).with(UInt32(0)))
   }
 
   /// Fixed newstyle, NBD_OPT_EXPORT_NAME without the zeros: the simplest there is; replies are simple ones.
@@ -118,7 +119,7 @@ final class Connection {
         connect(descriptor, $0, socklen_t(MemoryLayout<sockaddr_un>.size))
       }
     }
-    guard connected == 0 else { throw Failure("\(path): \(String(cString: strerror(errno)))") }
+    guard connected == 0 else { throw Failure(file: path) }
   }
 
   deinit { close(descriptor) }

@@ -13,7 +13,9 @@ struct Report {
 
   /// A figure beside its peer's, round by round.
   mutating func pair(_ id: String, unit: String, ours: [Double], peer: [Double]) {
-    rows.append(["id": id, "unit": unit, "ours": ours, "peer": peer, "ratio": zip(ours, peer).map { $1 > 0 ? $0 / $1 : 0 }])
+    rows.append([
+      "id": id, "unit": unit, "ours": ours, "peer": peer, "ratio": zip(ours, peer).map { $1 > 0 ? $0 / $1 : 0 },
+    ])
   }
 
   /// A figure that stands for itself.
@@ -38,9 +40,4 @@ struct Report {
     let data = try JSONSerialization.data(withJSONObject: all, options: [.sortedKeys])
     FileHandle.standardOutput.write(data + Data("\n".utf8))
   }
-}
-
-func median(_ values: [Double]) -> Double {
-  let sorted = values.sorted()
-  return sorted.isEmpty ? 0 : sorted[sorted.count / 2]
 }

@@ -4,12 +4,13 @@
 // pages of a file. Prints one JSON object; Benchmarks/driver runs the parts, adds other processes, and makes tables of it.
 //
 //   store-bench PART PAGES-FILE [--plugins FOLDER] [--folder FOLDER] [--rounds N] [--pages N] [--quick] ...
-import Foundation
+// Exported, so that every file here has it.
+@_exported public import BenchSupport
 
 @main
 enum StoreBench {
   static func main() {
-    do {
+    runBenchmark("store-bench") {
       let options = try BenchOptions(CommandLine.arguments)
       var report = Report(part: options.part)
       switch options.part {
@@ -28,14 +29,6 @@ enum StoreBench {
       default: throw Failure("there is no part '\(options.part)'")
       }
       try report.write()
-    } catch {
-      FileHandle.standardError.write(Data("store-bench: \(error)\n".utf8))
-      exit(1)
     }
   }
-}
-
-struct Failure: Error, CustomStringConvertible {
-  var description: String
-  init(_ description: String) { self.description = description }
 }

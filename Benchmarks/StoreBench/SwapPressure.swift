@@ -61,7 +61,7 @@ struct SwapPressure {
     else { throw Failure("no memory for \(count) pages") }
     var descriptor = open(options.file, O_RDONLY | 0o40000)
     if descriptor < 0 { descriptor = open(options.file, O_RDONLY) }
-    guard descriptor >= 0 else { throw Failure("\(options.file): \(String(cString: strerror(errno)))") }
+    guard descriptor >= 0 else { throw Failure(file: options.file) }
     defer { close(descriptor) }
     // By way of a buffer: pages that the kernel reads into are pinned meanwhile, and could not be swapped out.
     let buffer = warmBuffer(pages: 16)

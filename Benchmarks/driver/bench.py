@@ -93,14 +93,16 @@ def measure(options, results):
         results.seconds["nbd"] = round(time.monotonic() - began, 1)
 
 
-def show(report, results):
-    about = report["machine"]
+def show(report, results, is_whole):
+    about, targets = report["machine"], table.target_rows(results)
+    if not is_whole:
+        targets = [line for line in targets if line[-1] != "not measured"]
     print(f"\nStowage beside its peers, {about['date']}, one run of {report['seconds']:.0f} s, medians of {report['rounds']} rounds")
     print(f"{about['cpu']}, {about['cores']} cores, {about['memory_mib'] >> 10} GiB, kernel {about['kernel']}, {about['virtual']}\n")
     for kind in report["pages"]["kinds"]:
         print(f"  {kind['used']:>7,} pages of: {kind['kind']} (of {kind['seen']:,} seen, {kind['same']:,} of one word are left out)")
     for title, head, lines in (
-            ("Targets", table.HEAD, table.target_rows(results)), ("Bare codecs; CPU time of all threads, a page", table.CODEC_HEAD, table.codec_rows(results)),
+            ("Targets", table.HEAD, targets), ("Bare codecs; CPU time of all threads, a page", table.CODEC_HEAD, table.codec_rows(results)),
             ("Devices and files, a page of 4 KiB", table.PLAIN_HEAD, table.plain_rows(results)), ("Servers over NBD", table.NBD_HEAD, table.nbd_rows(results))):
         if lines:
             print(f"\n{title}\n\n{table.text(head, lines)}")
@@ -162,7 +164,7 @@ def main():
     failed = draw(options, kept)
     if failed:
         results.missing("plots", failed)
-    show(report, results)
+    show(report, results, len(options.only) == len(PARTS))
     if options.docs:
         docs.write(os.path.join(ROOT, "docs", "benchmarks.md"), report, results)
         options.say("docs/benchmarks.md is written")

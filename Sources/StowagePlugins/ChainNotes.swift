@@ -21,7 +21,8 @@ public enum ChainNotes {
       .sorted { $0.key < $1.key }
       .map { priority, tied in
         let names = tied.map { "'\($0.name)'" }.sorted().joined(separator: ", ")
-        return "\(names) have the same priority \(priority), so their names decide the order; a configuration can set it"
+        return
+          "\(names) have the same priority \(priority), so their names decide the order; a configuration can set it"
       }
   }
 }

@@ -22,7 +22,8 @@ package struct ElfCheck {
     guard type == 3 else { return "it is an ELF file, but no shared library (type \(type), expected 3)" }
     let machine = number16(18)
     guard machine == Self.ownMachine else {
-      return "it is built for another machine (\(Self.machineName(machine)), this is \(Self.machineName(Self.ownMachine)))"
+      return
+        "it is built for another machine (\(Self.machineName(machine)), this is \(Self.machineName(Self.ownMachine)))"
     }
     return segments()
   }
@@ -47,9 +48,15 @@ package struct ElfCheck {
     "the file is cut short: it has \(bytes.count) bytes and needs at least \(needed); install it again"
   }
 
-  private func number16(_ at: Int) -> UInt16 { UInt16(littleEndian: bytes.loadUnaligned(fromByteOffset: at, as: UInt16.self)) }
-  private func number32(_ at: Int) -> UInt32 { UInt32(littleEndian: bytes.loadUnaligned(fromByteOffset: at, as: UInt32.self)) }
-  private func number64(_ at: Int) -> UInt64 { UInt64(littleEndian: bytes.loadUnaligned(fromByteOffset: at, as: UInt64.self)) }
+  private func number16(_ at: Int) -> UInt16 {
+    UInt16(littleEndian: bytes.loadUnaligned(fromByteOffset: at, as: UInt16.self))
+  }
+  private func number32(_ at: Int) -> UInt32 {
+    UInt32(littleEndian: bytes.loadUnaligned(fromByteOffset: at, as: UInt32.self))
+  }
+  private func number64(_ at: Int) -> UInt64 {
+    UInt64(littleEndian: bytes.loadUnaligned(fromByteOffset: at, as: UInt64.self))
+  }
 
   #if arch(x86_64)
     static let ownMachine: UInt16 = 62

@@ -65,7 +65,9 @@ struct PluginFile: ~Copyable {
     guard status.st_size <= bytesMax else {
       throw .refused(
         file: file,
-        reason: "it is \(SizeText.format(Int64(status.st_size))) long, at most \(SizeText.format(Int64(bytesMax))) are loaded")
+        reason:
+          "it is \(SizeText.format(Int64(status.st_size))) long, at most \(SizeText.format(Int64(bytesMax))) are loaded"
+      )
     }
     return status
   }

@@ -89,7 +89,8 @@ struct PluginImage {
     HostTable.clearError()
     guard let descriptor = function(HostTable.shared) else {
       let said = HostTable.lastError()
-      throw .refused(file: file, reason: "\(STOWAGE_TIER_ENTRY_NAME) gave no descriptor" + (said.isEmpty ? "" : ": \(said)"))
+      throw .refused(
+        file: file, reason: "\(STOWAGE_TIER_ENTRY_NAME) gave no descriptor" + (said.isEmpty ? "" : ": \(said)"))
     }
     return descriptor
   }

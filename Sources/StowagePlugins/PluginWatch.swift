@@ -123,7 +123,9 @@ public final class PluginWatch {
         at = start + Int(event.len)
         guard at <= count else { break }
         if event.mask & UInt32(IN_Q_OVERFLOW) != 0 { hasOverflowed = true }
-        if event.mask & UInt32(IN_IGNORED) != 0, let gone = folders.removeValue(forKey: event.wd) { present.remove(gone) }
+        if event.mask & UInt32(IN_IGNORED) != 0, let gone = folders.removeValue(forKey: event.wd) {
+          present.remove(gone)
+        }
         guard event.len > 0, let folder = folders[event.wd], present.contains(folder) else { continue }
         let bytes = buffer[start..<at].prefix { $0 != 0 }
         let name = String(decoding: bytes, as: UTF8.self)

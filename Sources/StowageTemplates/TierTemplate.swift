@@ -100,7 +100,8 @@ public enum TierTemplateError: Error, Sendable, Hashable, CustomStringConvertibl
     switch self {
     case .name(let name):
       "'\(name)' is no name for a tier: lower-case letters, digits and '-' are allowed, at most 32, no '-' first"
-    case .exists(let path): "\(path) exists already and is left alone; choose another name, or another folder with --into"
+    case .exists(let path):
+      "\(path) exists already and is left alone; choose another name, or another folder with --into"
     case .system(let path, let reason): "cannot make \(path): \(reason)"
     case .missing(let path): "this executable was built without the template \(path)"
     }

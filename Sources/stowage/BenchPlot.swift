@@ -15,7 +15,9 @@ enum BenchPlot {
     let low = pow(10, floor(log10(points.map(\.time).min() ?? 0.1)))
     let high = pow(10, ceil(log10((points.map(\.time).max() ?? 10) * 1.01)))
     let most = max(100, points.map(\.ratio).max() ?? 100)
-    func x(_ time: Double) -> Double { left + (log10(time) - log10(low)) / max(1, log10(high) - log10(low)) * (width - left - right) }
+    func x(_ time: Double) -> Double {
+      left + (log10(time) - log10(low)) / max(1, log10(high) - log10(low)) * (width - left - right)
+    }
     func y(_ ratio: Double) -> Double { height - bottom - ratio / most * (height - top - bottom) }
     var lines = [
       "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 \(Int(width)) \(Int(height))\" font-family=\"sans-serif\" font-size=\"12\">",
@@ -25,12 +27,17 @@ enum BenchPlot {
     lines += grid(low: low, high: high, most: most, x: x, y: y)
     for point in points {
       lines.append("<circle cx=\"\(at(x(point.time)))\" cy=\"\(at(y(point.ratio)))\" r=\"5\" fill=\"#1f6fb4\"/>")
-      lines.append(text(x(point.time) + 8, y(point.ratio) - 6, "\(point.name) (\(String(format: "%.1f us, %.1f %%", point.time, point.ratio)))"))
+      lines.append(
+        text(
+          x(point.time) + 8, y(point.ratio) - 6,
+          "\(point.name) (\(String(format: "%.1f us, %.1f %%", point.time, point.ratio)))"))
     }
     return (lines + ["</svg>", ""]).joined(separator: "\n")
   }
 
-  private static func grid(low: Double, high: Double, most: Double, x: (Double) -> Double, y: (Double) -> Double) -> [String] {
+  private static func grid(low: Double, high: Double, most: Double, x: (Double) -> Double, y: (Double) -> Double)
+    -> [String]
+  {
     var lines: [String] = []
     for ratio in stride(from: 0.0, through: most, by: 20) {
       lines.append(line(left, y(ratio), width - right, y(ratio)))
@@ -42,7 +49,8 @@ enum BenchPlot {
       lines.append(text(x(time), height - bottom + 18, String(format: "%g us", time), anchor: "middle"))
       time *= 10
     }
-    lines.append(text((left + width - right) / 2, height - 14, "mean time of one encode (or write), one thread", anchor: "middle"))
+    lines.append(
+      text((left + width - right) / 2, height - 14, "mean time of one encode (or write), one thread", anchor: "middle"))
     return lines
   }
 
@@ -50,7 +58,8 @@ enum BenchPlot {
     "<line x1=\"\(at(x1))\" y1=\"\(at(y1))\" x2=\"\(at(x2))\" y2=\"\(at(y2))\" stroke=\"#d8d8d8\"/>"
   }
 
-  private static func text(_ x: Double, _ y: Double, _ text: String, anchor: String = "start", size: Int = 12) -> String {
+  private static func text(_ x: Double, _ y: Double, _ text: String, anchor: String = "start", size: Int = 12) -> String
+  {
     "<text x=\"\(at(x))\" y=\"\(at(y))\" text-anchor=\"\(anchor)\" font-size=\"\(size)\">\(text)</text>"
   }
 

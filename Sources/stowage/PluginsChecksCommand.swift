@@ -23,7 +23,8 @@ struct PluginsChecksCommand: ParsableCommand {
         print(Style.bold.applied(to: check.group.rawValue, colour: colour))
         group = check.group
       }
-      let head = check.id + (check.isWarning ? " (warning)" : "") + (check.level > 1 ? " (from level \(check.level))" : "")
+      let head =
+        check.id + (check.isWarning ? " (warning)" : "") + (check.level > 1 ? " (from level \(check.level))" : "")
       print("  " + Style.bold.applied(to: head, colour: colour))
       for line in TextLines.wrap(check.proves, width: width.map { max(20, $0 - 6) }) { print("      " + line) }
       for line in TextLines.labelled("Else:", check.advice, labelWidth: 5, indent: 6, width: width) { print(line) }

@@ -109,7 +109,8 @@ struct SessionReencryption {
       shown.stop()
       return count
     } catch StoreError.full(let reason) {
-      throw TrialError.input("\(reason); the new file has the size of the old one, or what --set \(swapName).size=SIZE says")
+      throw TrialError.input(
+        "\(reason); the new file has the size of the old one, or what --set \(swapName).size=SIZE says")
     } catch StoreError.unreadable(let handle, _, let reason) {
       throw TrialError.input(
         "page \(handle) cannot be read (\(reason)), and a session is written anew as a whole or not at all; "
@@ -125,7 +126,8 @@ struct SessionReencryption {
     let result = try check.run { shown.start("verify", $0) }
     shown.stop()
     guard result.pages == count, result.findings.isEmpty else {
-      let why = result.findings.first.map { "page \($0.handle): \($0.reason)" } ?? "it has \(result.pages) of \(count) pages"
+      let why =
+        result.findings.first.map { "page \($0.handle): \($0.reason)" } ?? "it has \(result.pages) of \(count) pages"
       throw TrialError.input("the new session does not read back as it was written (\(why)); the old one is as it was")
     }
   }
@@ -136,7 +138,9 @@ struct SessionReencryption {
       throw TrialError.input("\(DisplayText.plain(path)) is another file than when this began; nothing was changed")
     }
     var status = stat()
-    guard stat(path, &status) == 0, chmod(new, status.st_mode & 0o7777) == 0 else { throw failure("cannot be looked at", path) }
+    guard stat(path, &status) == 0, chmod(new, status.st_mode & 0o7777) == 0 else {
+      throw failure("cannot be looked at", path)
+    }
     if geteuid() == 0 { _ = chown(new, status.st_uid, status.st_gid) }
     guard link(path, replaced) == 0 else { throw failure("cannot get a second name", path) }
     guard rename(new, path) == 0 else {
@@ -178,43 +182,4 @@ struct SessionReencryption {
   private func failure(_ what: String, _ name: String) -> TrialError {
     .input("\(DisplayText.plain(name)) \(what): \(String(cString: strerror(errno)))")
   }
-}
-
-/// A file that is kept from being written by stores while this lives; they lock it as a whole.
-private final class SharedHold {
-  private let path: String
-  private var descriptor: Int32
-
-  init(_ path: String) throws {
-    self.path = path
-    descriptor = open(path, O_RDONLY | O_CLOEXEC)
-    guard descriptor >= 0 else {
-      throw TrialError.input("\(DisplayText.plain(path)): \(String(cString: strerror(errno)))")
-    }
-    guard flock(descriptor, LOCK_SH | LOCK_NB) == 0 else {
-      close(descriptor)
-      descriptor = -1
-      throw TrialError.input("\(DisplayText.plain(path)) is in use by a store; end that first")
-    }
-  }
-
-  /// Whether a name is still that of the file.
-  func isStill(_ name: String) -> Bool {
-    var (own, named) = (stat(), stat())
-    return fstat(descriptor, &own) == 0 && stat(name, &named) == 0 && own.st_dev == named.st_dev
-      && own.st_ino == named.st_ino
-  }
-
-  static func isSame(_ one: String, _ other: String) -> Bool {
-    var (first, second) = (stat(), stat())
-    return lstat(one, &first) == 0 && lstat(other, &second) == 0 && first.st_dev == second.st_dev
-      && first.st_ino == second.st_ino
-  }
-
-  func release() {
-    if descriptor >= 0 { close(descriptor) }
-    descriptor = -1
-  }
-
-  deinit { release() }
 }

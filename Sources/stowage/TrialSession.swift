@@ -42,22 +42,8 @@ extension TrialCommand {
       path,
       bytes: swapSize
         ?? SwapPlace.bytesNeeded(pages: plan.persistentTarget + plan.discardableCount, pageSize: plan.input.pageSize))
-    var resolved = try chain.resolve(
-      defaultMemory: max(Self.leastMemory, plan.inputBytes / 4),
-      defaults: [SessionFile.plugin: ["path": .text(path), "size": .number(Int64(place.bytes))]]
-    ) {
-      if let memory { $0.memory = memory }
-      SessionChain.place(["path": .text(path), "size": .number(Int64(place.bytes))], in: &$0)
-    }
-    try key?.apply(to: &resolved.chain)
     let run = UInt64.random(in: 1 ... .max)
-    resolved.configuration.session = SessionConfiguration(
-      name: ResumedTrial.sessionName,
-      attributes: [
-        ResumedTrial.versionKey: HostTable.version, ResumedTrial.runKey: String(run, radix: 16),
-        ResumedTrial.seedKey: String(plan.input.seed),
-        ResumedTrial.memoryKey: String(resolved.configuration.memoryLimit),
-      ], isOnce: once)
+    let resolved = try suspendingChain(plan, place, key, run: run)
     let shown = ShownWork(displayStyle(), to: displayTarget)
     let trial = Trial(
       plan: plan, settings: TrialSettings(configuration: resolved.configuration, chain: resolved.chain),
@@ -71,13 +57,7 @@ extension TrialCommand {
       } stopped: { isKept, cause in
         shown.stop()
         if !isKept { place.remove() }
-        guard case .interrupted(let signal) = cause else { _exit(1) }
-        Terminal.complain(
-          "stopped by signal \(signal) while suspending; "
-            + (isKept
-              ? "a checkpoint with all pages was completed before: \(DisplayText.plain(name)) can be resumed"
-              : "no checkpoint was completed before, and nothing is left behind"))
-        _exit(128 + signal)
+        Self.exitStopped(by: cause, name, isKept: isKept)
       }
     } catch StoreError.unsupported(let reason) {
       throw TrialError.input(Self.withKeyHint(reason, isKeyGiven: key != nil, resolved.chain))
@@ -87,6 +67,39 @@ extension TrialCommand {
     place.keep()
     try show(report, file: name, notes: resolved.notes, hasKey: !SessionKey.takers(resolved.chain).isEmpty)
     return report.isSuccess
+  }
+
+  /// The chain with a new session in the swap file at its end.
+  private func suspendingChain(
+    _ plan: TrialPlan, _ place: SwapPlace, _ key: SessionKey?, run: UInt64
+  ) throws -> ResolvedChain {
+    let file: [String: OptionInput] = ["path": .text(place.path), "size": .number(Int64(place.bytes))]
+    var resolved = try chain.resolve(
+      defaultMemory: max(Self.leastMemory, plan.inputBytes / 4), defaults: [SessionFile.plugin: file]
+    ) {
+      if let memory { $0.memory = memory }
+      SessionChain.place(file, in: &$0)
+    }
+    try key?.apply(to: &resolved.chain)
+    resolved.configuration.session = SessionConfiguration(
+      name: ResumedTrial.sessionName,
+      attributes: [
+        ResumedTrial.versionKey: HostTable.version, ResumedTrial.runKey: String(run, radix: 16),
+        ResumedTrial.seedKey: String(plan.input.seed),
+        ResumedTrial.memoryKey: String(resolved.configuration.memoryLimit),
+      ], isOnce: once)
+    return resolved
+  }
+
+  /// The process was asked to stop in the middle of the suspend.
+  private static func exitStopped(by cause: TrialError, _ name: String, isKept: Bool) -> Never {
+    guard case .interrupted(let signal) = cause else { _exit(1) }
+    Terminal.complain(
+      "stopped by signal \(signal) while suspending; "
+        + (isKept
+          ? "a checkpoint with all pages was completed before: \(DisplayText.plain(name)) can be resumed"
+          : "no checkpoint was completed before, and nothing is left behind"))
+    _exit(128 + signal)
   }
 
   /// What a tier says of why it cannot be suspended, and what to do.
@@ -123,13 +136,7 @@ extension TrialCommand {
     let session = try SessionFile(name)
     let description = try session.describe(chain.plugins.finder)
     let attributes = description.attributes
-    guard description.name == ResumedTrial.sessionName,
-      let run = attributes[ResumedTrial.runKey].flatMap({ UInt64($0, radix: 16) })
-    else {
-      throw TrialError.input(
-        "\(DisplayText.plain(name)) holds the session '\(DisplayText.plain(description.name))', which is none of "
-          + "'stowage trial --suspend-to'; 'stowage session verify' checks any")
-    }
+    let run = try Self.runNumber(of: description, name)
     let key = try keys.read(isNew: false)
     let recorded = attributes[ResumedTrial.memoryKey].flatMap { Int($0) }
     var resolved = try chain.resolve(defaultMemory: recorded ?? SessionOpening.memory(for: description)) {
@@ -166,33 +173,22 @@ extension TrialCommand {
     return report.isSuccess
   }
 
+  /// The number of the trial that suspended.
+  private static func runNumber(of description: SessionDescription, _ name: String) throws(TrialError) -> UInt64 {
+    guard description.name == ResumedTrial.sessionName,
+      let run = description.attributes[ResumedTrial.runKey].flatMap({ UInt64($0, radix: 16) })
+    else {
+      throw .input(
+        "\(DisplayText.plain(name)) holds the session '\(DisplayText.plain(description.name))', which is none of "
+          + "'stowage trial --suspend-to'; 'stowage session verify' checks any")
+    }
+    return run
+  }
+
   func printNotes(_ notes: [String]) {
     for note in notes {
       let lines = TextLines.labelled("note:", note, labelWidth: 5, indent: 0, width: Terminal.width())
       print(lines.joined(separator: "\n"))
     }
-  }
-}
-
-/// A display that is begun in the middle of a work.
-final class ShownWork {
-  private let style: TrialDisplay.Style
-  private let target: Int32
-  private var display: WorkDisplay?
-
-  init(_ style: TrialDisplay.Style, to target: Int32) {
-    self.style = style
-    self.target = target
-  }
-
-  func start(_ label: String, _ sample: @escaping @Sendable () -> WorkSample) {
-    stop()
-    display = WorkDisplay(style, to: target, label: label, sample: sample)
-    display?.start()
-  }
-
-  func stop() {
-    display?.stop()
-    display = nil
   }
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import Foundation
 import Glibc
+import StowageBasics
 import StowageEngine
 import StowageTestSupport
 
@@ -17,15 +18,17 @@ import StowageTestSupport
   static func main() throws {
     let arguments = CommandLine.arguments
     guard arguments.count >= 4, let size = Int64(arguments[2]), let seed = UInt64(arguments[3]) else { exit(2) }
-    let chain = try ChurnJournal.chain(file: arguments[1], size: size, keyFile: arguments.count > 4 ? arguments[4] : nil)
+    let chain = try ChurnJournal.chain(
+      file: arguments[1], size: size, keyFile: arguments.count > 4 ? arguments[4] : nil)
     var environment = Environment.system
     environment.atCut = { say(.init(.cut, subject: $0)) }
     let store = try open(chain, environment)
     say(.init(.opened, subject: store.sessionSummary?.sequence ?? 0))
     let checkpoints = Thread {
+      var random = SeededRandom(seed, "pauses")
       while true {
         if let report = try? store.checkpoint() { say(.init(.completed, subject: report.sequence)) }
-        usleep(UInt32.random(in: 0..<4000))
+        usleep(UInt32(random.below(4000)))
       }
     }
     checkpoints.start()
@@ -48,15 +51,11 @@ import StowageTestSupport
     let page = UnsafeMutableRawBufferPointer.allocate(byteCount: 4096, alignment: 4096)
     var handles: [Handle] = []
     try store.forEachPage { handles.append($0.handle) }
-    var state = seed
-    func next(_ bound: Int) -> Int {
-      state = state &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
-      return Int(state >> 33) % bound
-    }
+    var random = SeededRandom(seed, "operations")
     var version = seed << 32 | 1
     while true {
       version += 1
-      let choice = next(8)
+      let choice = random.below(8)
       let done = Result { () throws(StoreError) -> Void in
         if handles.count < 200 || (choice < 4 && handles.count < 3000) {
           ChurnJournal.fill(page, version: version)
@@ -65,13 +64,13 @@ import StowageTestSupport
           handles.append(handle)
           say(.init(.ended, .put, subject: handle.rawValue, version: version))
         } else if choice < 6 {
-          let handle = handles[next(handles.count)]
+          let handle = handles[random.below(handles.count)]
           ChurnJournal.fill(page, version: version)
           say(.init(.begins, .replace, subject: handle.rawValue, version: version))
           try store.replace(handle, with: UnsafeRawBufferPointer(page))
           say(.init(.ended, .replace, subject: handle.rawValue, version: version))
         } else {
-          let at = next(handles.count)
+          let at = random.below(handles.count)
           let handle = handles[at]
           let operation: ChurnJournal.Operation = choice == 6 ? .take : .discard
           say(.init(.begins, operation, subject: handle.rawValue))

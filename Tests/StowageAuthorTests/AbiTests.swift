@@ -18,7 +18,8 @@ import Testing
       try Data(text.utf8).write(to: file)
     }
     return try Command.run(
-      checkout.appendingPathComponent("scripts/check-abi").path, [], environment: ["STOWAGE_CHECK_INCLUDE": include.path])
+      checkout.appendingPathComponent("scripts/check-abi").path, [],
+      environment: ["STOWAGE_CHECK_INCLUDE": include.path])
   }
 
   @Test("the headers are what the description says")
@@ -38,32 +39,39 @@ import Testing
 
   static let changes = [
     Change(
-      testDescription: "a new field at the end", from: "get_extension)(const char *STOWAGE_NONNULL id);\n} stowage_tier;",
-      to: "get_extension)(const char *STOWAGE_NONNULL id);\n  uint64_t more;\n} stowage_tier;", says: "+   200    8  more: uint64_t"),
+      testDescription: "a new field at the end",
+      from: "get_extension)(const char *STOWAGE_NONNULL id);\n} stowage_tier;",
+      to: "get_extension)(const char *STOWAGE_NONNULL id);\n  uint64_t more;\n} stowage_tier;",
+      says: "+   200    8  more: uint64_t"),
     Change(
       testDescription: "a new function field", from: "} stowage_backing;",
       to: "  int32_t (*STOWAGE_NULLABLE grow)(stowage_instance *STOWAGE_NONNULL i);\n} stowage_backing;",
       says: "+    80    8  grow: int32_t(*?)(stowage_instance *i)"),
     Change(
-      testDescription: "two fields change places", from: "  uint32_t role;         /* STOWAGE_ROLE_* */\n  uint32_t lifetime;     /* STOWAGE_LIFETIME_* */",
+      testDescription: "two fields change places",
+      from: "  uint32_t role;         /* STOWAGE_ROLE_* */\n  uint32_t lifetime;     /* STOWAGE_LIFETIME_* */",
       to: "  uint32_t lifetime;\n  uint32_t role;", says: "+    20    4  lifetime"),
     Change(
       testDescription: "a field of another type", from: "int64_t number_min; ", to: "uint64_t number_min; ",
       says: "number_min: uint64_t"),
     Change(
-      testDescription: "padding that is not explicit", from: "uint32_t option_count; /* as many as the tier's table has */",
+      testDescription: "padding that is not explicit",
+      from: "uint32_t option_count; /* as many as the tier's table has */",
       to: "", says: "belong to no field"),
     Change(
       testDescription: "another value", from: "#define STOWAGE_FULL (-2)", to: "#define STOWAGE_FULL (-20)",
       says: "STOWAGE_FULL = -20"),
     Change(
-      testDescription: "a new constant", from: "#define STOWAGE_FULL (-2)", to: "#define STOWAGE_FULL (-2)\n#define STOWAGE_X 5u",
+      testDescription: "a new constant", from: "#define STOWAGE_FULL (-2)",
+      to: "#define STOWAGE_FULL (-2)\n#define STOWAGE_X 5u",
       says: "+constant STOWAGE_X = 5, 4 bytes"),
     Change(
       testDescription: "an argument more", from: "uint64_t (*STOWAGE_NONNULL now_ns)(void);",
-      to: "uint64_t (*STOWAGE_NONNULL now_ns)(uint32_t clock);", says: "+    72    8  now_ns: uint64_t(*)(uint32_t clock)"),
+      to: "uint64_t (*STOWAGE_NONNULL now_ns)(uint32_t clock);",
+      says: "+    72    8  now_ns: uint64_t(*)(uint32_t clock)"),
     Change(
-      testDescription: "a pointer that may be null now", from: "(*STOWAGE_NONNULL wipe)", to: "(*STOWAGE_NULLABLE wipe)",
+      testDescription: "a pointer that may be null now", from: "(*STOWAGE_NONNULL wipe)",
+      to: "(*STOWAGE_NULLABLE wipe)",
       says: "+    80    8  wipe: void(*?)"),
     Change(
       testDescription: "a new structure", from: "typedef struct stowage_capacity {",
@@ -120,7 +128,9 @@ import Testing
     for structure in structures {
       let own = structure.2.matches(of: /(?m)^    pub (\w+):/).map { $0.1 == "kind" ? "type" : String($0.1) }
       let head = "struct stowage_\(names[String(structure.1)] ?? ""): "
-      let lines = description.split(separator: "\n").drop { !$0.hasPrefix(head) }.dropFirst().prefix { $0.hasPrefix(" ") }
+      let lines = description.split(separator: "\n").drop { !$0.hasPrefix(head) }.dropFirst().prefix {
+        $0.hasPrefix(" ")
+      }
       let fields = lines.compactMap { $0.firstMatch(of: /^ +\d+ +\d+  (\w+):/).map { String($0.1) } }
       #expect(own == fields, "\(structure.1)")
     }

@@ -17,7 +17,8 @@ import Testing
   static let pages: [String] = {
     let folders = ["docs", "plugin-sdk/docs"]
     return folders.flatMap { folder in
-      let files = try? FileManager.default.contentsOfDirectory(atPath: TierCompiler.checkout.appendingPathComponent(folder).path)
+      let files = try? FileManager.default.contentsOfDirectory(
+        atPath: TierCompiler.checkout.appendingPathComponent(folder).path)
       return (files ?? []).filter { $0.hasSuffix(".md") }.map { "\(folder)/\($0)" }
     }.sorted() + ["plugin-sdk/README.md"]
   }()
@@ -45,7 +46,8 @@ import Testing
   func languages(_ page: String) throws {
     for block in try blocks(page) {
       #expect(["sh", "c", "swift", "rust", "toml", "text", "json"].contains(block.language), "\(page):\(block.line)")
-      #expect(block.excuse == nil || (block.language == "sh" && (block.excuse?.count ?? 0) > 20), "\(page):\(block.line)")
+      #expect(
+        block.excuse == nil || (block.language == "sh" && (block.excuse?.count ?? 0) > 20), "\(page):\(block.line)")
     }
   }
 

@@ -50,13 +50,17 @@ import Testing
     #expect(text.errors.contains("while it was asked for its extensions"))
   }
 
-  @Test("the shipped compressors say which library they run on", arguments: [("lz4", "liblz4 1."), ("zstd", "libzstd 1.")])
+  @Test(
+    "the shipped compressors say which library they run on", arguments: [("lz4", "liblz4 1."), ("zstd", "libzstd 1.")])
   func shipped(_ name: String, _ says: String) throws {
     let folder = try TemporaryFolder()
-    let built = URL(fileURLWithPath: Command.stowage).deletingLastPathComponent().appendingPathComponent("lib\(name)-tier.so")
+    let built = URL(fileURLWithPath: Command.stowage).deletingLastPathComponent().appendingPathComponent(
+      "lib\(name)-tier.so")
     let file = folder.file("\(name).tier.so")
     try FileManager.default.copyItem(at: built, to: file)
-    let line = try Command.stowage("plugins", "info", file.path).output.split(separator: "\n").first { $0.contains("runs on ") }
+    let line = try Command.stowage("plugins", "info", file.path).output.split(separator: "\n").first {
+      $0.contains("runs on ")
+    }
     #expect(line?.contains(" \(says)") == true, "\(line ?? "no such line")")
   }
 

@@ -49,7 +49,9 @@ import Testing
     var context: OpaquePointer?
     try #require(table.thread_open?(instance, STOWAGE_CONTEXT_ENCODE | STOWAGE_CONTEXT_DECODE, &context) == STOWAGE_OK)
     var object = stowage_object(id: 9, epoch: 1, length: 4, flags: 0, reserved: 0)
-    var (chunk, page, sidecar) = ([UInt8](repeating: 0, count: 4), [UInt8](repeating: 0, count: 4), [UInt8](repeating: 0, count: 4))
+    var (chunk, page, sidecar) = (
+      [UInt8](repeating: 0, count: 4), [UInt8](repeating: 0, count: 4), [UInt8](repeating: 0, count: 4)
+    )
     var length = 0
     let transform = try #require(tier.transform)
     #expect(transform.sidecar_length == 4)
@@ -97,7 +99,8 @@ import Testing
         var (chunk, page, length) = ([UInt8](repeating: 0, count: 3), [UInt8](repeating: 0, count: 3), 0)
         let transform = try #require(tier.transform)
         #expect(
-          transform.encode(instances[index], contexts[index], &object, [1, 2, 255], &chunk, 3, &length, nil) == STOWAGE_OK)
+          transform.encode(instances[index], contexts[index], &object, [1, 2, 255], &chunk, 3, &length, nil)
+            == STOWAGE_OK)
         let added = UInt8(index + 1)
         #expect(chunk == [1 + added, 2 + added, added - 1])
         #expect(transform.decode(instances[index], contexts[index], &object, chunk, 3, &page, nil) == STOWAGE_OK)

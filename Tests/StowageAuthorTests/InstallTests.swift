@@ -34,7 +34,8 @@ import Testing
         "bin/stowage", "lib/stowage/plugins/good.tier.so", "include/stowage/tier.h", "include/stowage/tier-helpers.h",
         "include/stowage/extensions.h", "share/stowage/tier.map", "lib/pkgconfig/stowage-tier.pc",
       ])
-    let described = try String(contentsOf: root.appendingPathComponent("lib/pkgconfig/stowage-tier.pc"), encoding: .utf8)
+    let described = try String(
+      contentsOf: root.appendingPathComponent("lib/pkgconfig/stowage-tier.pc"), encoding: .utf8)
     #expect(described.contains("prefix=/opt/shelf\n"))
     #expect(!described.contains(folder.path))
   }
@@ -76,7 +77,8 @@ import Testing
   @Test("what cannot be installed is said")
   func refused() throws {
     let folder = try TemporaryFolder()
-    #expect(try install(folder.path, prefix: "/opt", destination: folder.path).errors.contains("run 'make build' first"))
+    #expect(
+      try install(folder.path, prefix: "/opt", destination: folder.path).errors.contains("run 'make build' first"))
     #expect(try install(try bin(in: folder), prefix: "opt", destination: folder.path).status == 2)
   }
 }

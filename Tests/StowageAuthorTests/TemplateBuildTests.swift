@@ -7,7 +7,9 @@ import Testing
 
 /// Every template builds with its own line and does what it says. One after the other, as compilers take all there is.
 @Suite(.serialized) struct TemplateBuildTests {
-  @Test("builds, is a sound tier, and passes its own test", arguments: TierTemplateLanguage.allCases, TierTemplateRole.allCases)
+  @Test(
+    "builds, is a sound tier, and passes its own test", arguments: TierTemplateLanguage.allCases,
+    TierTemplateRole.allCases)
   func build(_ language: TierTemplateLanguage, _ role: TierTemplateRole) throws {
     let folder = try TemporaryFolder()
     let name = "new-\(language.rawValue)-\(role.rawValue)"

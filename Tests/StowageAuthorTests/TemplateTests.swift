@@ -25,7 +25,8 @@ import Testing
     #expect(KitFiles.text("no/such") == nil)
   }
 
-  @Test("nothing is left to fill in but the licence", arguments: TierTemplateLanguage.allCases, TierTemplateRole.allCases)
+  @Test(
+    "nothing is left to fill in but the licence", arguments: TierTemplateLanguage.allCases, TierTemplateRole.allCases)
   func filledIn(_ language: TierTemplateLanguage, _ role: TierTemplateRole) throws {
     let files = try TierTemplate(name: "my-tier-2", language: language, role: role).files()
     for file in files {
@@ -39,7 +40,9 @@ import Testing
     #expect(Set(files.map(\.path)).count == files.count)
   }
 
-  @Test("names are those that the interface allows", arguments: ["a", "lz4", "0", "a-b-", String(repeating: "x", count: 32)])
+  @Test(
+    "names are those that the interface allows",
+    arguments: ["a", "lz4", "0", "a-b-", String(repeating: "x", count: 32)])
   func names(_ name: String) throws {
     _ = try TierTemplate(name: name, language: .c, role: .backing).files()
   }

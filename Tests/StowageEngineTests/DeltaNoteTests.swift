@@ -34,7 +34,9 @@ struct DeltaNoteTests {
     for _ in 0..<100_000 {
       if deltas.count == 24 {
         let first = DeltaNote.firstToMerge(deltas.map(\.note))
-        let merged = (DeltaNote(merging: deltas[first...].map(\.note)[...]), deltas[first...].reduce(0) { $0 + $1.length })
+        let merged = (
+          DeltaNote(merging: deltas[first...].map(\.note)[...]), deltas[first...].reduce(0) { $0 + $1.length }
+        )
         deltas.replaceSubrange(first..., with: [merged])
         rewritten += merged.1
         most = max(most, merged.0.rank)

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import StowageBasics
 import StowageEngine
 import StowageTestSupport
 import Testing
@@ -68,7 +69,9 @@ import Testing
     store.close()
     for tier in loaded.tests { if let complaint = tier.complaint { failures.add(complaint) } }
     let ended = owner.taken.count + owner.discarded.count + drops.calls
-    if ended != moments[moments.count - 1].puts { failures.add("\(ended) ends of \(moments[moments.count - 1].puts) pages") }
+    if ended != moments[moments.count - 1].puts {
+      failures.add("\(ended) ends of \(moments[moments.count - 1].puts) pages")
+    }
     return (moments, drops.drops, failures.all)
   }
 }

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
+import StowageBasics
 import StowageEngine
+import StowageTestSupport
 
 /// One thread's pages: what it did with the store stands in plain arrays beside it, and every answer is compared.
 struct ModelOwner {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import StowageEngine
+import StowageTestSupport
 import Testing
 
 /// Random operations from several threads against a plain model, over many chains.

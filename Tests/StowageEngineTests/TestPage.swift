@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 import CStowageTestPages
+import StowageBasics
 import StowageEngine
+import StowageTestSupport
 
 /// What a page holds, by seed and kind.
 struct Contents: Hashable {

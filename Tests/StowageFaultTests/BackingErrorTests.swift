@@ -111,7 +111,8 @@ extension FaultTests {
       #expect(rig.drops.all.isEmpty)
     }
 
-    @Test("a slot of the upper of two backings that cannot be read for now stays; the others go down, tried now and then",
+    @Test(
+      "a slot of the upper of two backings that cannot be read for now stays; the others go down, tried now and then",
       arguments: [Code.io, Code.retry])
     func readErrorBetweenBackings(_ code: Int) throws {
       let (first, knobs) = faultyBacking("faulty-transient", slots: 100)

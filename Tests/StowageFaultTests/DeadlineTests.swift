@@ -40,7 +40,8 @@ extension FaultTests {
       #expect(knobs[.violations] == 0)
     }
 
-    @Test("a capacity that is not told at open refuses the store in time, by name", arguments: ["faulty", "faulty-async"])
+    @Test(
+      "a capacity that is not told at open refuses the store in time, by name", arguments: ["faulty", "faulty-async"])
     func capacityAtOpen(_ form: String) throws {
       let (tier, knobs) = faultyBacking(form)
       let isInTime = endsInTime(knobs, .hangCapacity) {

@@ -47,7 +47,8 @@ extension FaultTests {
       }
     }
 
-    @Test("rule 8: where nothing is a discard point they are kept, packed apart, and give way to others when all is full",
+    @Test(
+      "rule 8: where nothing is a discard point they are kept, packed apart, and give way to others when all is full",
       arguments: [true, false])
     func noRoom(_ isManual: Bool) throws {
       let (pack, _) = faultyTransform("pack", limit: 128 << 10)

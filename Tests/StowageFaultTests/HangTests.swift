@@ -77,7 +77,9 @@ extension FaultTests {
       _ = rig.putUntilFull(most: 150)
       #expect(rig.wait { knobs[.hanging] > 0 })
       // The other slots are used meanwhile.
-      #expect(rig.wait(seconds: 8) { rig.level(1).pages > 50 || rig.putUntilFull(most: 20) == nil && rig.level(1).pages > 50 })
+      #expect(
+        rig.wait(seconds: 8) { rig.level(1).pages > 50 || rig.putUntilFull(most: 20) == nil && rig.level(1).pages > 50 }
+      )
       rig.expectAllRight()
       knobs[.hangWrite] = 0
       #expect(rig.wait { knobs[.hanging] == 0 })

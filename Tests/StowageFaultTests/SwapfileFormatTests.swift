@@ -2,6 +2,7 @@
 import CStowageTier
 import Foundation
 import Glibc
+import StowageBasics
 import StowageEngine
 import StowageTestSupport
 import Testing
@@ -115,27 +116,36 @@ extension FaultTests {
       }
     }
 
+    /// The file before its next root is swapped in, and after it.
+    private func images(roots: Int, next: [UInt8]) throws -> (before: [UInt8], after: [UInt8]) {
+      let before = try make(roots: roots)
+      let tier = try open("existing")
+      try tier.swapRoot(to: next)
+      tier.close()
+      return (before, Array(try Data(contentsOf: URL(fileURLWithPath: path))))
+    }
+
+    /// Writes some of a copy's sectors.
+    private func copy(_ sectors: some Sequence<Int>, of image: [UInt8], at start: Int) {
+      for sector in sectors {
+        let place = start + 512 * sector
+        change(image[place..<place + 512], at: place)
+      }
+    }
+
     @Test("a crash at any sector of a swap leaves the old root or the new one; the new one once it was acknowledged")
     func torn() throws {
-      let before = try make(roots: 3)
-      let tier = try open("existing")
-      try tier.swapRoot(to: root(99, 4096))
-      tier.close()
-      let after = Array(try Data(contentsOf: URL(fileURLWithPath: path)))
+      let (before, after) = try images(roots: 3, next: root(99, 4096))
       // The copy that is written first is the one that the loop finds; both orders are tried.
-      var random = SystemRandomNumberGenerator()
+      var random = SeededRandom(TestSeed.value, #function)
       for (first, second) in [(Self.roots[0], Self.roots[1]), (Self.roots[1], Self.roots[0])] {
         for round in 0..<80 {
           // Sectors reach the disk in any order: a prefix first, later any subset.
-          let isWritten = (0..<16).map { round < 17 ? $0 < round : Bool.random(using: &random) }
+          let written = (0..<16).filter { round < 17 ? $0 < round : random.one(in: 2) }
           for (isSecond, start) in [(false, first), (true, second)] {
-            change(before[first..<first + Self.rootLength], at: first)
-            change(before[second..<second + Self.rootLength], at: second)
-            if isSecond { change(after[first..<first + Self.rootLength], at: first) }
-            for sector in 0..<16 where isWritten[sector] {
-              let place = start + 512 * sector
-              change(after[place..<place + 512], at: place)
-            }
+            for other in Self.roots { copy(0..<16, of: before, at: other) }
+            if isSecond { copy(0..<16, of: after, at: first) }
+            copy(written, of: after, at: start)
             let found = try open("read-only").root()
             #expect(found == root(99, 4096) || (!isSecond && found == root(3)), "\(start), round \(round)")
           }
@@ -145,15 +155,11 @@ extension FaultTests {
 
     @Test("a crash in the very first swap leaves none or the first root")
     func tornFirst() throws {
-      let before = try make(roots: 0)
-      let tier = try open("existing")
-      try tier.swapRoot(to: root(1, 4000))
-      tier.close()
-      let after = Array(try Data(contentsOf: URL(fileURLWithPath: path)))
+      let (before, after) = try images(roots: 0, next: root(1, 4000))
       for start in Self.roots {
         for sectors in 0...16 {
-          for other in Self.roots { change(before[other..<other + Self.rootLength], at: other) }
-          change(after[start..<start + 512 * sectors], at: start)
+          for other in Self.roots { copy(0..<16, of: before, at: other) }
+          copy(0..<sectors, of: after, at: start)
           let found = try open("read-only").root()
           #expect(found == [] || found == root(1, 4000))
           #expect(sectors < 16 || found == root(1, 4000))

@@ -32,7 +32,8 @@ extension FaultTests {
       #expect(rig.drops.all.isEmpty)
     }
 
-    @Test("a cipher that fails stops demotion past it; nothing goes down in the clear", arguments: [Code.retry, Code.io])
+    @Test(
+      "a cipher that fails stops demotion past it; nothing goes down in the clear", arguments: [Code.retry, Code.io])
     func cipherFails(_ code: Int) throws {
       let (cipher, knobs) = faultyTransform("cipher", limit: 0)
       let (backing, disk) = faultyBacking()
@@ -143,7 +144,9 @@ extension FaultTests {
       #expect(!text.contains("told"), "\(text)")
     }
 
-    @Test("decode errors on the way down keep every page where it is", arguments: [Code.retry, Code.io], ["squeeze", "swab"])
+    @Test(
+      "decode errors on the way down keep every page where it is", arguments: [Code.retry, Code.io],
+      ["squeeze", "swab"])
     func decodeFailsInDemotion(_ code: Int, _ form: String) throws {
       let (transform, knobs) = faultyTransform(form, limit: 256 << 10)
       let (backing, _) = faultyBacking()

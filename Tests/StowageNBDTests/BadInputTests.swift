@@ -14,9 +14,11 @@ extension NBDTests {
     private func checkServes(_ rig: ServerRig, _ sourceLocation: SourceLocation = #_sourceLocation) throws {
       let client = try rig.client()
       let data = [UInt8](repeating: 0x3C, count: 10_000)
-      #expect(try client.ask(NBD.Command.write, offset: 12_345, payload: data).status == 0, sourceLocation: sourceLocation)
       #expect(
-        try client.ask(NBD.Command.read, offset: 12_345, length: data.count).data == data, sourceLocation: sourceLocation)
+        try client.ask(NBD.Command.write, offset: 12_345, payload: data).status == 0, sourceLocation: sourceLocation)
+      #expect(
+        try client.ask(NBD.Command.read, offset: 12_345, length: data.count).data == data,
+        sourceLocation: sourceLocation)
       try client.send(RawClient.request(NBD.Command.disconnect))
       #expect(client.isClosed(), sourceLocation: sourceLocation)
     }
@@ -27,7 +29,7 @@ extension NBDTests {
       try checkServes(rig)
       try rig.waitUntilIdle()
       let before = ProcessFigures.now
-      var generator = SeededRandom(seed: TestSeed.take("fuzzedHandshakes"))
+      var generator = SeededRandom(TestSeed.value, #function)
       for _ in 0..<Self.rounds {
         let client = try RawClient(rig.path)
         try client.greet(flags: generator.below(10) == 0 ? UInt32(truncatingIfNeeded: generator.next()) : 3)
@@ -45,7 +47,7 @@ extension NBDTests {
       try checkServes(rig)
       try rig.waitUntilIdle()
       let before = ProcessFigures.now
-      var generator = SeededRandom(seed: TestSeed.take("fuzzedRequests"))
+      var generator = SeededRandom(TestSeed.value, #function)
       for _ in 0..<Self.rounds {
         let client = try rig.client(structured: generator.below(3) > 0, contexts: ["base:allocation", "stowage:level"])
         // Answers are thrown away, so that the server is never kept from sending them.

@@ -21,7 +21,7 @@ extension NBDTests {
       try rig.client().send(RawClient.request(NBD.Command.disconnect))
       try rig.waitUntilIdle()
       let before = ProcessFigures.now
-      let seed = TestSeed.take("clientsVanish")
+      let seed = TestSeed.value
       let end = ContinuousClock.now + .seconds(seconds)
       let failures = Locked<[String]>([])
       let runs = Locked(0)
@@ -75,7 +75,9 @@ extension NBDTests {
       let length = [4096, generator.below(20_000), 65536][generator.below(3)]
       let offset = (32 << 20) + generator.below((32 << 20) - length)
       var bytes = RawClient.request(command, cookie: generator.next(), offset: UInt64(offset), length: UInt32(length))
-      if command == NBD.Command.write { bytes += [UInt8](repeating: UInt8(truncatingIfNeeded: generator.next()), count: length) }
+      if command == NBD.Command.write {
+        bytes += [UInt8](repeating: UInt8(truncatingIfNeeded: generator.next()), count: length)
+      }
       if generator.below(30) == 0 { bytes.removeLast(generator.below(bytes.count)) }
       guard client.trySend(bytes) else { return false }
       if generator.below(3) > 0 {

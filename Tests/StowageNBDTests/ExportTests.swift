@@ -18,12 +18,14 @@ extension NBDTests {
       func open(_ start: SessionConfiguration.Start) throws -> Store {
         var configuration = StoreConfiguration(memoryLimit: 8 << 20)
         configuration.session = SessionConfiguration(name: "exports", start: start)
-        return try Store(configuration: configuration, chain: [ChainTier(try TierLibrary.shipped("lz4")), disk.tier()]) {
+        return try Store(configuration: configuration, chain: [ChainTier(try TierLibrary.shipped("lz4")), disk.tier()])
+        {
           [drops] page in drops.withLock { $0 }?.noteDrop(page)
         }
       }
 
-      func exports(_ settings: [ExportSettings], _ store: Store, wasSuspended: Bool = true, forgets: Bool = false) throws
+      func exports(_ settings: [ExportSettings], _ store: Store, wasSuspended: Bool = true, forgets: Bool = false)
+        throws
         -> ExportSet
       {
         let set = try ExportSet(settings, store: store, wasSuspended: wasSuspended, forgets: forgets)

@@ -59,7 +59,8 @@ extension NBDTests {
       try client.greet()
       #expect(try client.option(NBD.Option.go, RawClient.exportData("third")).last?.type == NBD.OptionReply.unknown)
       #expect(try client.option(NBD.Option.info, [0, 0]).last?.type == NBD.OptionReply.invalid)
-      #expect(try client.option(NBD.Option.go, RawClient.exportData("first") + [0]).last?.type == NBD.OptionReply.invalid)
+      #expect(
+        try client.option(NBD.Option.go, RawClient.exportData("first") + [0]).last?.type == NBD.OptionReply.invalid)
       #expect(try client.option(NBD.Option.startTLS).last?.type == NBD.OptionReply.policy)
       #expect(try client.option(77).last?.type == NBD.OptionReply.unsupported)
       let contexts = RawClient.contextData("first", ["base:allocation"])

@@ -13,13 +13,16 @@ extension NBDTests {
     private static func noise(_ count: Int, seed: UInt64) -> [UInt8] {
       var generator = SeededRandom(seed: seed)
       // Some of it compresses.
-      return (0..<count).map { $0 % 64 < 24 ? UInt8(truncatingIfNeeded: generator.next()) : UInt8(truncatingIfNeeded: seed) }
+      return (0..<count).map {
+        $0 % 64 < 24 ? UInt8(truncatingIfNeeded: generator.next()) : UInt8(truncatingIfNeeded: seed)
+      }
     }
 
     @Test(arguments: [true, false]) func readsWhatWasWritten(structured: Bool) throws {
       let rig = try ServerRig()
       let client = try rig.client(structured: structured)
-      for (offset, count) in [(0, 4096), (5000, 10), (8190, 4), (12288, 65536), (100_001, 300_003), (1 << 20, 3 << 20)] {
+      for (offset, count) in [(0, 4096), (5000, 10), (8190, 4), (12288, 65536), (100_001, 300_003), (1 << 20, 3 << 20)]
+      {
         let data = Self.noise(count, seed: UInt64(offset))
         #expect(try client.ask(NBD.Command.write, offset: offset, payload: data).status == 0)
         #expect(try client.ask(NBD.Command.read, offset: offset, length: count).data == data)
@@ -60,7 +63,8 @@ extension NBDTests {
       try client.ask(NBD.Command.writeZeroes, offset: 12_300, length: 8_000)
       expected.replaceSubrange(12_300..<20_300, with: repeatElement(0, count: 8_000))
       #expect(try client.ask(NBD.Command.read, length: data.count).data == expected)
-      try client.ask(NBD.Command.writeZeroes, flags: NBD.CommandFlag.noHole | NBD.CommandFlag.fastZero, offset: 20480, length: 4096)
+      try client.ask(
+        NBD.Command.writeZeroes, flags: NBD.CommandFlag.noHole | NBD.CommandFlag.fastZero, offset: 20480, length: 4096)
       expected.replaceSubrange(20480..<24576, with: repeatElement(0, count: 4096))
       #expect(try client.ask(NBD.Command.read, length: data.count).data == expected)
       let status = try client.ask(NBD.Command.blockStatus, length: 64 << 20)
@@ -82,7 +86,9 @@ extension NBDTests {
       let rig = try ServerRig([ExportSettings(name: "disk", size: 64 << 20), readOnly, small])
       let client = try rig.client(structured: structured)
       let size = 64 << 20
-      func status(_ client: RawClient, _ command: UInt16, flags: UInt16 = 0, _ offset: Int, _ length: Int) throws -> NBDStatus? {
+      func status(_ client: RawClient, _ command: UInt16, flags: UInt16 = 0, _ offset: Int, _ length: Int) throws
+        -> NBDStatus?
+      {
         let payload = command == NBD.Command.write ? Self.noise(length, seed: 1) : []
         return NBDStatus(
           rawValue: try client.ask(command, flags: flags, offset: offset, length: length, payload: payload).status)
@@ -143,8 +149,9 @@ extension NBDTests {
       let folder = try TemporaryFolder()
       var swap = ChainTier(try TierLibrary.shipped("swapfile"))
       swap.options = ["path": .text(folder.file("swap").path), "size": .number(256 << 20)]
-      let rig = try ServerRig(memory: 10 << 20, pageSize: pageSize, tiers: [ChainTier(try TierLibrary.shipped("aes-gcm")), swap])
-      let seed = TestSeed.take("manyClientsAgainstAModel")
+      let rig = try ServerRig(
+        memory: 10 << 20, pageSize: pageSize, tiers: [ChainTier(try TierLibrary.shipped("aes-gcm")), swap])
+      let seed = TestSeed.value
       let failures = Locked<[String]>([])
       let part = 16 << 20
       let threads = (0..<4).map { number in
@@ -169,7 +176,8 @@ extension NBDTests {
       var generator = SeededRandom(seed: seed)
       var model = [UInt8](repeating: 0, count: bytes)
       for step in 0..<600 {
-        let length = [generator.below(100), 4096, generator.below(20_000), 65536, generator.below(600_000)][generator.below(5)]
+        let length = [generator.below(100), 4096, generator.below(20_000), 65536, generator.below(600_000)][
+          generator.below(5)]
         let start = generator.below(2) == 0 ? generator.below(bytes - length) : generator.below(bytes - length) & ~4095
         let range = start..<start + length
         switch generator.below(8) {

@@ -13,7 +13,9 @@ extension NBDTests {
     private func write(_ rig: DaemonRig, _ export: String, blocks: Range<Int>, commits: Bool = false) throws {
       let client = try RawClient(rig.socket)
       try client.enter(export)
-      for block in blocks { #expect(try client.ask(NBD.Command.write, offset: block * 4096, payload: Self.page).status == 0) }
+      for block in blocks {
+        #expect(try client.ask(NBD.Command.write, offset: block * 4096, payload: Self.page).status == 0)
+      }
       if commits { #expect(try client.ask(NBD.Command.flush).status == 0) }
     }
 

@@ -14,7 +14,9 @@ extension NBDTests {
         try rig.start(
           ["--swap", "--discard", "--swap-file", "swap", "--swap-size", "1GiB"] + more, environment: environment)
       } catch {
-        if rig.errors.contains("refuses to lock") { try Test.cancel("memory cannot be locked here; run the tests as root") }
+        if rig.errors.contains("refuses to lock") {
+          try Test.cancel("memory cannot be locked here; run the tests as root")
+        }
         throw error
       }
     }
@@ -33,7 +35,9 @@ extension NBDTests {
       try rig.folder.write("[[tier]]\nplugin = \"brotli\"\n[[export]]\nname = \"a\"\nsize = \"1MiB\"\n", to: "c.toml")
       let refused = try rig.stowage(
         "serve", "--swap", "--config", "c.toml", "--plugin-path", "plugins", "--plugin-path-only")
-      #expect(refused.status == 1 && refused.errors.contains("'brotli' does not declare itself swap-safe"), "\(refused.errors)")
+      #expect(
+        refused.status == 1 && refused.errors.contains("'brotli' does not declare itself swap-safe"),
+        "\(refused.errors)")
     }
 
     @Test("no allocation in the whole process over a million requests", .timeLimit(.minutes(10)))

@@ -28,7 +28,9 @@ extension NBDTests {
       guard outcome.status == 0 else { throw TestFailure(outcome.errors) }
     }
 
-    private func escaped(_ path: String) -> String { path.addingPercentEncoding(withAllowedCharacters: .alphanumerics) ?? path }
+    private func escaped(_ path: String) -> String {
+      path.addingPercentEncoding(withAllowedCharacters: .alphanumerics) ?? path
+    }
 
     private func copyRoundTrip(_ rig: DaemonRig, _ uri: String) throws {
       let copy = try Requirement.program("nbdcopy", package: "libnbd-bin")

@@ -112,7 +112,8 @@ enum BadTiers {
     let files = FileManager.default
     try files.createDirectory(at: folder.file("folder.tier.so"), withIntermediateDirectories: false)
     guard mkfifo(folder.file("pipe.tier.so").path, 0o600) == 0 else { throw TestFailure("mkfifo") }
-    try files.createSymbolicLink(atPath: folder.file("dangling.tier.so").path, withDestinationPath: "/nonexistent/tier.so")
+    try files.createSymbolicLink(
+      atPath: folder.file("dangling.tier.so").path, withDestinationPath: "/nonexistent/tier.so")
     let versions = folder.file("versions")
     try files.createDirectory(
       at: versions, withIntermediateDirectories: false, attributes: [.posixPermissions: 0o755])

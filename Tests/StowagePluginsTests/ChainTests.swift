@@ -135,7 +135,9 @@ import Testing
 
   @Test("a transparent compressor above another one acts as terminal")
   func transparent() throws {
-    func tier(_ name: String, _ access: TierAccess, flags: TierFlags = []) throws -> (name: String, tier: TierDescription) {
+    func tier(_ name: String, _ access: TierAccess, flags: TierFlags = []) throws -> (
+      name: String, tier: TierDescription
+    ) {
       var tier = try #require(try prober().probe([try BadTiers.file("good")])[0].description)
       tier.access = access
       tier.flags = flags

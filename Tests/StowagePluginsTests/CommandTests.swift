@@ -107,7 +107,8 @@ import Testing
       #expect(outcome.status == 0, "\(outcome.errors)")
       for part in [
         "needs-option 1.2.3", "needs option path", "transient", "https://example.org/tier", "Apache-2.0", "xxh3-128:",
-        "a whole number from 1 to 9; default 3", "a size from 4KiB to 1TiB; default 1MiB", "one of fast, small; default fast",
+        "a whole number from 1 to 9; default 3", "a size from 4KiB to 1TiB; default 1MiB",
+        "one of fast, small; default fast",
         "a file name; required", "text; no default; secret",
       ] {
         #expect(outcome.output.contains(part), "'\(part)' is not in: \(outcome.output)")
@@ -122,7 +123,10 @@ import Testing
 
   @Test(
     "info on what is bad fails and says why",
-    arguments: [("crash-entry", "SIGSEGV"), ("abi-major", "abi_major is 1"), ("goood", "did you mean 'good'?"), ("zzz", "searched /")])
+    arguments: [
+      ("crash-entry", "SIGSEGV"), ("abi-major", "abi_major is 1"), ("goood", "did you mean 'good'?"),
+      ("zzz", "searched /"),
+    ])
   func badInfo(_ plugin: String, _ expected: String) throws {
     let folder = try BadTiers.folder.get().path
     let outcome = try Command.stowage("plugins", "info", plugin, "--plugin-path", folder)

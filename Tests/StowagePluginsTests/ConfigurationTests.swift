@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 import Foundation
+import StowageBasics
+@testable import StowageControl
 import StowagePlugins
 import StowageTestSupport
 import Testing
-
-@testable import StowageControl
 
 @Suite struct ConfigurationTests {
   private func parse(_ text: String) throws(ConfigurationError) -> ChainSettings {
@@ -93,7 +93,8 @@ import Testing
     Bad("deadline = \"0s\"", at: "1:1", "deadline: expected a time"),
     Bad("store = 5", at: "1:1", "store: expected a table, [store]"),
     Bad("[store]\nlimit = 5", at: "2:1", "store.limit: there is no such key"),
-    Bad("memory = 4096\n[store]\nmemory = 8192", at: "3:1", "store.memory: is 8KiB, more than the whole memory of 4KiB"),
+    Bad(
+      "memory = 4096\n[store]\nmemory = 8192", at: "3:1", "store.memory: is 8KiB, more than the whole memory of 4KiB"),
     Bad("tier = 5", at: "1:1", "tier: expected a list of tables, [[tier]]"),
     Bad("[tier]\nplugin = \"lz4\"", at: "1:1", "tier: expected a list of tables"),
     Bad("tier = [{ plugin = \"lz4\" }, 7]", at: "1:29", "tier[2]: expected a table"),
@@ -120,7 +121,8 @@ import Testing
     Bad(
       "deadline = \"\"\"1s\nworkers = 9\n\"\"\"\n# workers = 8\nworkers = \"x\"", at: "5:1",
       "workers: expected a whole number"),
-    Bad("# workers = 8\npatience = '1s' # workers = 1\n\nworkers = \"x\"", at: "4:1", "workers: expected a whole number"),
+    Bad(
+      "# workers = 8\npatience = '1s' # workers = 1\n\nworkers = \"x\"", at: "4:1", "workers: expected a whole number"),
     Bad("\"work\\\"ers\" = 1\n", at: "1:1", "there is no such key"),
     Bad("store . \"memory\" = \"x\"", at: "1:9", "store.memory: expected a size"),
     Bad("store = { memory = 5, size = [1, { a = 2 }] }", at: "1:23", "store.size: there is no such key"),
@@ -167,7 +169,9 @@ import Testing
     let settings = try parse(examples[0])
     #expect(settings.tiers?.map(\.plugin) == ["zstd", "swapfile"])
     #expect(settings.tiers?[1].options == ["path": .text("swap"), "size": .text("4GiB")])
-    for key in ["memory", "page-size", "workers", "lock-memory", "end-to-end-checksums", "deadline", "patience", "store"] {
+    for key in [
+      "memory", "page-size", "workers", "lock-memory", "end-to-end-checksums", "deadline", "patience", "store",
+    ] {
       #expect(settings.source?.locations[[key]] != nil, "\(key) is not in the example")
     }
     let serving = try parse(examples[1]).serve
@@ -181,14 +185,14 @@ import Testing
       contentsOf: TierCompiler.checkout.appendingPathComponent("docs/configuration.md"), encoding: .utf8)
     let example = Array((page.components(separatedBy: "```toml\n").last ?? "").unicodeScalars.prefix(1500))
     let pieces = Array("[]{}=\"'#.,\n\\ 0-T:_aé\u{0}").map { Array($0.unicodeScalars) }
-    var random = SplitMix(state: seed)
+    var random = SeededRandom(seed: seed)
     var refused = 0
     for _ in 0..<300 {
       var text = example
-      for _ in 0..<(1 + random.next(below: 4)) {
-        let at = random.next(below: text.count)
-        let length = min(random.next(below: 4), text.count - at)
-        text.replaceSubrange(at..<(at + length), with: pieces[random.next(below: pieces.count)])
+      for _ in 0..<(1 + random.below(4)) {
+        let at = random.below(text.count)
+        let length = min(random.below(4), text.count - at)
+        text.replaceSubrange(at..<(at + length), with: pieces[random.below(pieces.count)])
       }
       var scalars = String.UnicodeScalarView()
       scalars.append(contentsOf: text)
@@ -211,18 +215,5 @@ import Testing
     }
     #expect(TierNames.assign([tier("a"), tier("a"), tier("b", "a-2"), tier("a")]) == ["a", "a-3", "a-2", "a-4"])
     #expect(TierNames.assign([tier("store"), tier("x", "x"), tier("x")]) == ["store-2", "x", "x-2"])
-  }
-}
-
-/// Random numbers from a seed.
-private struct SplitMix {
-  var state: UInt64
-
-  mutating func next(below bound: Int) -> Int {
-    state &+= 0x9E37_79B9_7F4A_7C15
-    var word = state
-    word = (word ^ (word >> 30)) &* 0xBF58_476D_1CE4_E5B9
-    word = (word ^ (word >> 27)) &* 0x94D0_49BB_1331_11EB
-    return Int((word ^ (word >> 31)) % UInt64(bound))
   }
 }

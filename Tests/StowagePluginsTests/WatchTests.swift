@@ -14,7 +14,8 @@ import Testing
   init() throws {
     folder = try TemporaryFolder()
     finder = PluginFinder(
-      path: PluginPath(folders: [folder.path]), prober: PluginProber(helper: Command.stowage, limits: .init(time: .seconds(20))))
+      path: PluginPath(folders: [folder.path]),
+      prober: PluginProber(helper: Command.stowage, limits: .init(time: .seconds(20))))
   }
 
   /// Builds elsewhere and renames into the folder, as an installation does.

@@ -11,6 +11,7 @@ import Testing
   /// A store without threads on a disk in memory, and what its owner knows.
   private final class Owner {
     static let tier = Result { ChainTier(try TestTier(.lzTransparent).table, name: "lz") }
+    private static let numbers = TestSeed.numbers("deltas")
 
     let disk: SimulatedDisk
     let store: Store
@@ -34,7 +35,7 @@ import Testing
       configuration.session = SessionConfiguration(name: "deltas", start: start)
       configuration.session?.deltasMax = deltasMax
       let environment = Environment(
-        now: { DispatchTime.now().uptimeNanoseconds }, random: { UInt64.random(in: .min ... .max) }, scheduling: .manual)
+        now: { DispatchTime.now().uptimeNanoseconds }, random: numbers, scheduling: .manual)
       return try Store(configuration: configuration, chain: [try tier.get(), disk.tier()], environment: environment)
     }
 
@@ -107,18 +108,10 @@ import Testing
     }
   }
 
-  /// Printed, so that a failure can be repeated: STOWAGE_TEST_SEED.
-  private static let seed: UInt64 = {
-    let given = ProcessInfo.processInfo.environment["STOWAGE_TEST_SEED"].flatMap { UInt64($0) }
-    let seed = given ?? UInt64.random(in: 0..<1_000_000_000)
-    print("deltas: STOWAGE_TEST_SEED=\(seed)")
-    return seed
-  }()
-
   @Test("300 checkpoints of ten changes write less of the index than three whole ones of 50,000 pages")
   func fewChanges() throws {
     let copy = try SimulatedDisk(15, slots: 1, seed: 0)
-    let owner = try Owner(try SimulatedDisk(14, slots: 6000, seed: 1), seed: Self.seed)
+    let owner = try Owner(try SimulatedDisk(14, slots: 6000, seed: 1), seed: TestSeed.value)
     try owner.put(50_000)
     let whole = try owner.store.checkpoint()
     #expect(whole.isWhole)
@@ -140,7 +133,7 @@ import Testing
   @Test("the same pages changed again and again never lead to a whole index")
   func hotPages() throws {
     let copy = try SimulatedDisk(15, slots: 1, seed: 0)
-    let owner = try Owner(try SimulatedDisk(14, slots: 4000, seed: 2), seed: Self.seed)
+    let owner = try Owner(try SimulatedDisk(14, slots: 4000, seed: 2), seed: TestSeed.value)
     try owner.put(10_000)
     try owner.store.checkpoint()
     for round in 0..<120 {
@@ -157,7 +150,7 @@ import Testing
     let copy = try SimulatedDisk(15, slots: 1, seed: 0)
     for deltasMax in 2...5 {
       let owner = try Owner(
-        try SimulatedDisk(14, slots: 2000, seed: UInt64(deltasMax)), seed: Self.seed &+ UInt64(deltasMax), deltasMax: deltasMax)
+        try SimulatedDisk(14, slots: 2000, seed: UInt64(deltasMax)), seed: TestSeed.value &+ UInt64(deltasMax), deltasMax: deltasMax)
       try owner.put(3000)
       #expect(try owner.store.checkpoint().isWhole)
       var (merges, failed) = (0, 0)

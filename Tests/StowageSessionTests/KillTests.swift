@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import Foundation
 import Glibc
+import StowageBasics
 import StowageEngine
 import StowageTestSupport
 import Testing
@@ -33,8 +34,12 @@ import Testing
     }
 
     /// The pages at a checkpoint's cut, from those at the beginning; and the operation that was under way then.
-    func state(at number: UInt64, from start: [UInt64: UInt64]) -> (pages: [UInt64: UInt64], open: ChurnJournal.Record?)? {
-      if records.contains(where: { $0.kind == .opened && $0.subject == number }) || records.isEmpty { return (start, nil) }
+    func state(at number: UInt64, from start: [UInt64: UInt64]) -> (
+      pages: [UInt64: UInt64], open: ChurnJournal.Record?
+    )? {
+      if records.contains(where: { $0.kind == .opened && $0.subject == number }) || records.isEmpty {
+        return (start, nil)
+      }
       var pages = start
       var open: ChurnJournal.Record?
       for record in records {
@@ -95,11 +100,11 @@ import Testing
     let size: Int64 = 48 << 20
     var known: (sequence: UInt64, pages: [UInt64: UInt64]) = (0, [:])
     var counts = (resumes: 0, pages: 0, checkpoints: 0, wrong: 0)
-    let seed = UInt64.random(in: 1..<1_000_000)
-    print("kills: seed \(seed)")
+    let seed = TestSeed.value
+    var random = SeededRandom(seed, "kills \(isEncrypted)")
     for round in 0..<Self.kills {
-      let arguments = [file, "\(size)", "\(seed + UInt64(round))"] + (keyFile.map { [$0] } ?? [])
-      let journal = try run(arguments, milliseconds: round % 7 == 0 ? Int.random(in: 1..<40) : Int.random(in: 40..<250))
+      let arguments = [file, "\(size)", "\(seed &+ UInt64(round))"] + (keyFile.map { [$0] } ?? [])
+      let journal = try run(arguments, milliseconds: .random(in: round % 7 == 0 ? 1..<40 : 40..<250, using: &random))
       counts.checkpoints += journal.records.count { $0.kind == .completed }
       let completed = max(journal.completed, known.sequence)
       let store: Store

@@ -19,9 +19,8 @@ import Testing
   }
 
   /// Nothing is read but what calls ask for, and what `Store.step` does.
-  private var manual: Environment {
-    Environment(now: { 1_000_000_000 }, random: { UInt64.random(in: .min ... .max) }, scheduling: .manual)
-  }
+  private let manual = Environment(
+    now: { 1_000_000_000 }, random: TestSeed.numbers("lazy resume"), scheduling: .manual)
 
   private func suspended(_ disk: SimulatedDisk, pages count: UInt64) throws -> [Handle] {
     let store = try Store(
@@ -60,7 +59,8 @@ import Testing
     let disk = try SimulatedDisk(7, slots: slots, seed: 7)
     let handles = try suspended(disk, pages: 20_000)
     let store = try Store(
-      configuration: configuration(.resume(force: false)), chain: [try Self.tier.get(), disk.tier()], environment: manual)
+      configuration: configuration(.resume(force: false)), chain: [try Self.tier.get(), disk.tier()],
+      environment: manual)
     #expect(try peek(store, handles[10_000], 10_000) == true)
     // What is read from here on is damaged: what was read before is not read again.
     try flip(disk, 0..<slots)
@@ -80,7 +80,8 @@ import Testing
     let handles = try suspended(disk, pages: 1500)
     let chain = [try Self.tier.get(), disk.tier()]
     var (seen, fewest) = (0, Int.max)
-    for slot in (0..<slots).shuffled() {
+    var random = SeededRandom(TestSeed.value, "damaged index")
+    for slot in (0..<slots).shuffled(using: &random) {
       try flip(disk, [slot])
       defer { try? flip(disk, [slot]) }
       let opened = Result { () throws(StoreError) -> Store in
@@ -89,7 +90,10 @@ import Testing
       // The head, the tail or a delta: then nothing can be had.
       guard case .success(let store) = opened else { continue }
       defer { store.close() }
-      guard case .failure(.session(.damaged, let reason)) = Result(catching: { () throws(StoreError) in try store.finishResuming() })
+      guard
+        case .failure(.session(.damaged, let reason)) = Result(catching: { () throws(StoreError) in
+          try store.finishResuming()
+        })
       else { continue }
       #expect(reason.contains("slot \(slot)"), "\(reason), not \(slot)")
       var lost = 0
@@ -126,7 +130,9 @@ import Testing
   }
 
   /// Does something to every third page. What is left: each one's version, `.max` when its contents are what they were.
-  private func churn(_ store: Store, _ handles: [Handle], _ number: Int, _ seeded: SeededRandom) throws -> [Handle: UInt64] {
+  private func churn(_ store: Store, _ handles: [Handle], _ number: Int, _ seeded: SeededRandom) throws -> [Handle:
+    UInt64]
+  {
     var random = seeded
     let page = PageBuffer()
     var own: [Handle: UInt64] = [:]
@@ -159,8 +165,6 @@ import Testing
     let disk = try SimulatedDisk(9, slots: 20_000, seed: 9)
     var handles = try suspended(disk, pages: 24_000)
     let chain = [try Self.tier.get(), disk.tier()]
-    let seed = ProcessInfo.processInfo.environment["STOWAGE_TEST_SEED"].flatMap { UInt64($0) } ?? .random(in: 1...1_000_000)
-    print("lazy: STOWAGE_TEST_SEED=\(seed)")
     var contents: [Handle: UInt64] = [:]
     for round in 0..<3 {
       let store = try Store(configuration: configuration(.resume(force: false), memory: 8 << 20), chain: chain)
@@ -169,7 +173,9 @@ import Testing
       let old = handles
       let threads = (0..<3).map { number in
         Background {
-          let outcome = Result { try churn(store, old, number, SeededRandom(seed: seed &+ UInt64(round * 3 + number))) }
+          let outcome = Result {
+            try churn(store, old, number, SeededRandom(TestSeed.value, "round \(round), thread \(number)"))
+          }
           switch outcome {
           case .success(let own): versions.withLock { $0.merge(own) { first, _ in first } }
           case .failure(let error): Issue.record("\(error)")

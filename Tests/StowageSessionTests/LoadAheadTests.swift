@@ -70,11 +70,9 @@ import Testing
 
   @Test("pages are used, changed and ended while they are loaded", arguments: [96 << 20, 10 << 20])
   func used(memory: Int) throws {
-    let seed = ProcessInfo.processInfo.environment["STOWAGE_TEST_SEED"].flatMap { UInt64($0) } ?? .random(in: 1...1_000_000)
-    print("loading ahead: STOWAGE_TEST_SEED=\(seed)")
-    let disk = try SimulatedDisk(4, slots: 24_000, seed: seed)
+    let disk = try SimulatedDisk(4, slots: 24_000, seed: TestSeed.value)
     let chain = [try Self.tier.get(), disk.tier()]
-    var model = Model(random: SeededRandom(seed: seed))
+    var model = Model(random: SeededRandom(seed: TestSeed.value))
     let first = try Store(configuration: configuration(.create(replacing: false), memory: 10 << 20), chain: chain)
     for _ in 0..<10_000 { try model.put(first) }
     try first.suspend()
@@ -98,7 +96,9 @@ import Testing
         loaded.withLock { $0 = result }
         ended.signal()
       }.start()
-      for handle in Array(model.pages.keys.shuffled(using: &model.random).prefix(2500)) { try model.touch(store, handle) }
+      for handle in Array(model.pages.keys.shuffled(using: &model.random).prefix(2500)) {
+        try model.touch(store, handle)
+      }
       ended.wait()
       opened.withLock { $0 = nil }
       let report = try #require(loaded.withLock { $0 }).get()

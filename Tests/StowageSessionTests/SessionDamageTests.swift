@@ -17,13 +17,6 @@ import Testing
     return configuration
   }
 
-  /// Printed, so that a failure can be repeated: STOWAGE_TEST_SEED.
-  private func seeded(_ name: String = #function) -> SeededRandom {
-    let seed = ProcessInfo.processInfo.environment["STOWAGE_TEST_SEED"].flatMap { UInt64($0) } ?? .random(in: 0..<1_000_000_000)
-    print("damage, \(name): STOWAGE_TEST_SEED=\(seed)")
-    return SeededRandom(seed: seed)
-  }
-
   private static let tiers = Result {
     [
       ChainTier(try TestTier(.lzTransparent).table, name: "lz"),
@@ -61,7 +54,7 @@ import Testing
     let pages = try made(disk)
     let chain = try Self.tiers.get() + [disk.tier()]
     var (refused, partial, whole) = (0, 0, 0)
-    var random = seeded()
+    var random = SeededRandom(TestSeed.value, #function)
     for slot in 0..<Self.slots {
       let at = Int.random(in: 0..<4096, using: &random)
       try disk.slot(slot)[at] ^= 0x10
@@ -104,13 +97,14 @@ import Testing
     let pages = try made(disk)
     let chain = try Self.tiers.get() + [disk.tier()]
     let good = try disk.root()
-    var random = seeded()
+    var random = SeededRandom(TestSeed.value, #function)
     for round in 0..<3000 {
       var root = good
       switch round % 4 {
       case 0: root[Int.random(in: 0..<root.count, using: &random)] ^= UInt8(1 << Int.random(in: 0..<8, using: &random))
       case 1: root.removeLast(Int.random(in: 1...root.count, using: &random))
-      case 2: root = (0..<Int.random(in: 1...4096, using: &random)).map { _ in UInt8.random(in: 0...255, using: &random) }
+      case 2:
+        root = (0..<Int.random(in: 1...4096, using: &random)).map { _ in UInt8.random(in: 0...255, using: &random) }
       default:
         // With its checksum made right: what a hostile writer would do.
         for _ in 0..<Int.random(in: 1...3, using: &random) {

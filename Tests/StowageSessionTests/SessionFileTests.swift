@@ -8,13 +8,10 @@ import Testing
 
 /// A real swap file with a session that is harmed: flipped bits anywhere, an end that is missing, a disk that is full.
 @Suite(.serialized) struct SessionFileTests {
-  private static let seed = ProcessInfo.processInfo.environment["STOWAGE_TEST_SEED"].flatMap { UInt64($0) }
-    ?? UInt64.random(in: 0..<1_000_000_000)
-
   /// For each slot what a flipped bit in it costs: nil the session, else pages.
   private func costs(_ session: FileSession) throws -> [Int: Set<Handle>?] {
     var costs: [Int: Set<Handle>?] = [:]
-    var random = SeededRandom(seed: Self.seed)
+    var random = SeededRandom(seed: TestSeed.value)
     for slot in 0..<(session.size - FileSession.slotsBegin) / FileSession.pageSize {
       let place = FileSession.slotsBegin + slot * FileSession.pageSize + random.below(FileSession.pageSize)
       let bit = random.below(8)
@@ -30,7 +27,6 @@ import Testing
 
   @Test("a flipped bit anywhere in the file, an end that is missing: exactly the pages hit are named")
   func anywhere() throws {
-    print("STOWAGE_TEST_SEED=\(Self.seed)")
     let session = try made()
     let costs = try costs(session)
     let refused = costs.filter { $0.value == nil }.keys
@@ -67,7 +63,7 @@ import Testing
 
   /// What is before the slots, sector after sector: refused with a reason, or nothing is lost.
   private func flipBeginning(_ session: FileSession) throws -> String {
-    var random = SeededRandom(seed: Self.seed &+ 1)
+    var random = SeededRandom(seed: TestSeed.value &+ 1)
     var (refused, whole) = (0, 0)
     let places = stride(from: 0, to: FileSession.slotsBegin, by: 256).map { $0 + random.below(256) } + Array(0..<80)
     for place in places {
@@ -87,7 +83,7 @@ import Testing
     _ session: FileSession, _ costs: [Int: Set<Handle>?]
   ) throws -> (refused: Int, partial: Int, whole: Int) {
     let copy = session.folder.file("copy").path
-    var random = SeededRandom(seed: Self.seed &+ 2)
+    var random = SeededRandom(seed: TestSeed.value &+ 2)
     var (refused, partial, untouched) = (0, 0, 0)
     let slots = (session.size - FileSession.slotsBegin) / FileSession.pageSize
     var lengths = [0, 1, 4095, 4096, 8192, 16384, 65535, 65536]

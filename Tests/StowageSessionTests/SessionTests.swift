@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import Foundation
 import Glibc
+import StowageBasics
 import StowageEngine
 import StowageTestSupport
 import Testing
@@ -71,7 +72,9 @@ import Testing
     for (handle, version) in pages {
       let tag = try store.peek(handle, into: page.bytes)
       ChurnJournal.fill(wanted.bytes, version: version)
-      if memcmp(page.bytes.baseAddress!, wanted.bytes.baseAddress!, 4096) != 0 || tag & 0xFFFF_FFFF != tag { wrong += 1 }
+      if memcmp(page.bytes.baseAddress!, wanted.bytes.baseAddress!, 4096) != 0 || tag & 0xFFFF_FFFF != tag {
+        wrong += 1
+      }
     }
     #expect(wrong == 0, "\(wrong) of \(pages.count) pages are wrong")
     var count = 0
@@ -472,11 +475,15 @@ import Testing
     var version: UInt64 = 3
     // As much as the disk and the RAM hold, some times over: what was stored is replaced all the time.
     let page = PageBuffer()
+    var handles: [Handle] = []
+    var random = SeededRandom(TestSeed.value, #function)
     for round in 0..<12_000 {
       ChurnJournal.fill(page.bytes, version: version)
       if round < 2500 {
-        pages[try store.put(page.read, tag: version)] = version
-      } else if let handle = pages.keys.randomElement() {
+        handles.append(try store.put(page.read, tag: version))
+        pages[handles[round]] = version
+      } else {
+        let handle = handles[random.below(handles.count)]
         try store.replace(handle, with: page.read)
         pages[handle] = version
       }

@@ -78,7 +78,8 @@ public final class TestTier: @unchecked Sendable {
     let file = try Self.ownCopy(of: kind)
     library = try TierLibrary.open(file)
     table = try TierLibrary.table(library, file: file)
-    counter = unsafeBitCast(try TierLibrary.symbol("test_counter", library), to: (@convention(c) (UInt32) -> UInt64).self)
+    counter = unsafeBitCast(
+      try TierLibrary.symbol("test_counter", library), to: (@convention(c) (UInt32) -> UInt64).self)
     setter = unsafeBitCast(
       try TierLibrary.symbol("test_set", library), to: (@convention(c) (UInt32, UInt64) -> Void).self)
   }

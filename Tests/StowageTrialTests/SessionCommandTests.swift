@@ -173,7 +173,8 @@ import Testing
     #expect(try shop.resume("s").status == 0)
   }
 
-  @Test("every page anew: the old key opens nothing any more, and nothing is left of the old file", .timeLimit(.minutes(3)))
+  @Test(
+    "every page anew: the old key opens nothing any more, and nothing is left of the old file", .timeLimit(.minutes(3)))
   func reencrypt() throws {
     let shop = try SessionWorkshop(pages: 2_000)
     try shop.keyFile("first")
@@ -191,7 +192,8 @@ import Testing
     try FileManager.default.removeItem(at: shop.folder.file("s.reencrypted"))
 
     let changed = try shop.session("rekey", "s", ["--reencrypt", "--key-file", "second"])
-    #expect(changed.status == 0 && changed.output.contains(" pages were written anew"), "\(changed.output) \(changed.errors)")
+    #expect(
+      changed.status == 0 && changed.output.contains(" pages were written anew"), "\(changed.output) \(changed.errors)")
     for left in ["s.reencrypted", "s.replaced"] { #expect(!FileManager.default.fileExists(atPath: shop.path(left))) }
     let old = try shop.resume("s", ["--key-file", "first"])
     #expect(old.status == 1 && old.errors.contains("is not the one"), "\(old.errors)")
@@ -199,14 +201,19 @@ import Testing
     // No slot is as it was: neither of an old page, nor of an old key.
     let after = try Data(contentsOf: shop.folder.file("s"))
     func slots(_ file: Data) -> Set<Data> {
-      Set(stride(from: 65_536, to: file.count - 4095, by: 4096).map { file[$0..<$0 + 4096] }.filter { $0.contains { $0 != 0 } })
+      Set(
+        stride(from: 65_536, to: file.count - 4095, by: 4096).map { file[$0..<$0 + 4096] }.filter {
+          $0.contains { $0 != 0 }
+        })
     }
     #expect(slots(before).count > 100 && slots(before).isDisjoint(with: slots(after)))
     let resumed = try shop.resume("s")
     #expect(resumed.status == 0, "\(resumed.output) \(resumed.errors)")
   }
 
-  @Test("killed while every page is written anew, the session has one key or the other, and is whole", .timeLimit(.minutes(5)))
+  @Test(
+    "killed while every page is written anew, the session has one key or the other, and is whole",
+    .timeLimit(.minutes(5)))
   func reencryptKilled() throws {
     let shop = try SessionWorkshop(pages: 2_000)
     try shop.keyFile("first")
@@ -217,7 +224,9 @@ import Testing
       // From the first moments to a little longer than it takes.
       let seconds = 0.05 + Double(round) * 0.06
       let run = try Command.run(
-        "/usr/bin/timeout", ["-s", "KILL", "\(seconds)", Command.stowage, "session", "rekey", "s", "--reencrypt", "--key-file", keys[1]] + SessionWorkshop.search,
+        "/usr/bin/timeout",
+        ["-s", "KILL", "\(seconds)", Command.stowage, "session", "rekey", "s", "--reencrypt", "--key-file", keys[1]]
+          + SessionWorkshop.search,
         environment: ["STOWAGE_PLUGIN_PATH": nil, "HOME": "/nonexistent"], in: shop.folder.url)
       #expect([0, 137].contains(run.status), "round \(round): \(run.status) \(run.errors)")
       if run.status == 137 { killed += 1 }
@@ -234,7 +243,9 @@ import Testing
     }
     print("reencrypt: \(killed) of 24 killed")
     // Between the two steps of the exchange: the name is a second one of the session.
-    if FileManager.default.fileExists(atPath: shop.path("s.replaced")) { try FileManager.default.removeItem(at: shop.folder.file("s.replaced")) }
+    if FileManager.default.fileExists(atPath: shop.path("s.replaced")) {
+      try FileManager.default.removeItem(at: shop.folder.file("s.replaced"))
+    }
     #expect(link(shop.path("s"), shop.path("s.replaced")) == 0)
     let twice = try shop.session("erase", "s.replaced", ["--force"])
     #expect(twice.status == 1 && twice.errors.contains("has 2 names"), "\(twice.errors)")

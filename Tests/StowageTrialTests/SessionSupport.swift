@@ -35,7 +35,7 @@ struct SessionWorkshop {
 
   @discardableResult
   func keyFile(_ name: String) throws -> String {
-    try Data((0..<32).map { _ in UInt8.random(in: .min ... .max) }).write(to: folder.file(name))
+    try TestSeed.key(name).write(to: folder.file(name))
     try FileManager.default.setAttributes([.posixPermissions: 0o600], ofItemAtPath: path(name))
     return path(name)
   }

@@ -91,7 +91,8 @@ import Testing
       $0.outcome != .passed && $0.outcome != .notApplicable && !unknown.contains($0.id)
     }
     #expect(other.isEmpty, "\(other.map { "\($0.id): \($0.outcome.rawValue): \($0.message)" })")
-    print("\(name), level \(level): \(validation.results.count) checks in \((ContinuousClock.now - began) / .seconds(1)) s")
+    print(
+      "\(name), level \(level): \(validation.results.count) checks in \((ContinuousClock.now - began) / .seconds(1)) s")
   }
 
   @Test("every fixture is one of a check, and each check says what it is about")

@@ -78,7 +78,9 @@ import Testing
       GrowthWatch(run: run, what: "bytes", measure: { counter.value }, allowed: 4)
     }
     let leaking = Counter()
-    #expect(end { try watch(leaking).expectNone(800, "A turn") { leaking.value += 16 } }.hasPrefix("failed: A turn leaves 16.0 bytes"))
+    #expect(
+      end { try watch(leaking).expectNone(800, "A turn") { leaking.value += 16 } }.hasPrefix(
+        "failed: A turn leaves 16.0 bytes"))
     let filling = Counter()
     try watch(filling).expectNone(800, "A turn") {
       filling.turns += 1

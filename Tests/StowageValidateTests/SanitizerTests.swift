@@ -14,12 +14,16 @@ import Testing
     let include = TierCompiler.checkout.appendingPathComponent("plugin-sdk/include").path
     let outcome = try Command.run(
       "/usr/bin/cc",
-      ["-g", "-O1", "-shared", "-fPIC", "-fvisibility=hidden", "-fsanitize=\(sanitizer)", "-I", fixtures, "-I", include, "-DFIXTURE_NAME=\"checked\"", source, "-o", target])
+      [
+        "-g", "-O1", "-shared", "-fPIC", "-fvisibility=hidden", "-fsanitize=\(sanitizer)", "-I", fixtures, "-I",
+        include, "-DFIXTURE_NAME=\"checked\"", source, "-o", target,
+      ])
     guard outcome.status == 0 else { throw TestFailure(outcome.errors) }
     return target
   }
 
-  private static let good = "const stowage_tier *stowage_tier_entry(const stowage_host *host) { (void)host; return &base_tier; }"
+  private static let good =
+    "const stowage_tier *stowage_tier_entry(const stowage_host *host) { (void)host; return &base_tier; }"
 
   @Test func `what only AddressSanitizer sees is found, with its words`() throws {
     let folder = try TemporaryFolder()
@@ -43,7 +47,9 @@ import Testing
     validator.checks = ["transform-round-trip"]
     let result = try validator.validate(file: try build("address", body, into: folder))
     #expect(result.status == 3)
-    #expect(result.results.contains { $0.outcome == .crashed && $0.message.contains("heap-buffer-overflow") }, "\(result.results)")
+    #expect(
+      result.results.contains { $0.outcome == .crashed && $0.message.contains("heap-buffer-overflow") },
+      "\(result.results)")
   }
 
   @Test(arguments: ["address", "thread"]) func `a good tier passes`(sanitizer: String) throws {
@@ -51,7 +57,9 @@ import Testing
     var validator = Validator(seed: 7, helper: Command.stowage)
     validator.level = 2
     let result = try validator.validate(file: try build(sanitizer, Self.good, into: folder))
-    let bad = result.results.filter { $0.outcome.isBad && !$0.id.hasPrefix("file-") && !$0.id.hasPrefix("loading-time") }
+    let bad = result.results.filter {
+      $0.outcome.isBad && !$0.id.hasPrefix("file-") && !$0.id.hasPrefix("loading-time")
+    }
     #expect(bad.isEmpty, "\(bad)")
     #expect(result.count(.passed) > 40)
     let unrun = result.results.filter { $0.outcome == .notRun && $0.message.contains("ThreadSanitizer") }

@@ -104,7 +104,8 @@ import Testing
     #expect(crashed.checks.first { $0.id == "loading-link" }?.lastCall?.hasPrefix("dlopen(") == true)
     let blocked = crashed.checks.filter { $0.outcome == "not run" }
     #expect(blocked.count > 40)
-    #expect(blocked.allSatisfy { $0.blockedBy == "loading-link" && $0.message == "it needs loading-link, which crashed" })
+    #expect(
+      blocked.allSatisfy { $0.blockedBy == "loading-link" && $0.message == "it needs loading-link, which crashed" })
     for check in report.validations[1].checks {
       #expect(check.outcome == "passed" || check.outcome == "not applicable", "\(check.id): \(check.message)")
       #expect(check.outcome != "passed" || check.evidence > 0)
@@ -124,7 +125,8 @@ import Testing
   func lastCall() throws {
     let folder = try Self.build(["crash-decode"])
     let file = folder.file("crash-decode.tier.so").path
-    let outcome = try Command.stowage("plugins", "validate", file, "--check", "transform-round-trip", "--seed", "5", "--level", "1")
+    let outcome = try Command.stowage(
+      "plugins", "validate", file, "--check", "transform-round-trip", "--seed", "5", "--level", "1")
     #expect(outcome.status == 3)
     #expect(outcome.output.contains(/Last call: +decode\(object [0-9]+, 4096 bytes from 4096\)/), "\(outcome.output)")
     #expect(outcome.output.contains("--level 1 --seed 5"))
@@ -226,7 +228,8 @@ import Testing
     #expect(failed.status == 1)
     #expect(failed.output.contains("loading-files"))
     let crashed = try Command.stowage(
-      "plugins", "validate", folder.file("crash-decode.tier.so").path, "--check", "transform-round-trip", "--in-process")
+      "plugins", "validate", folder.file("crash-decode.tier.so").path, "--check", "transform-round-trip", "--in-process"
+    )
     #expect(crashed.status > 128)
   }
 }

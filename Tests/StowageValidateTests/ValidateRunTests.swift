@@ -29,7 +29,9 @@ import Testing
     try FileManager.default.contentsOfDirectory(atPath: folder.path)
   }
 
-  @Test("a signal ends the helpers, removes what is temporary, and is the status", arguments: [SIGINT, SIGTERM, SIGHUP, SIGQUIT])
+  @Test(
+    "a signal ends the helpers, removes what is temporary, and is the status",
+    arguments: [SIGINT, SIGTERM, SIGHUP, SIGQUIT])
   func interrupted(_ signal: Int32) throws {
     let (folder, temporary) = (try TemporaryFolder(), try TemporaryFolder())
     let file = try compile("bad-tiers/hang-entry.c", into: folder)
@@ -73,7 +75,8 @@ import Testing
     let process = Process()
     process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
     process.arguments = [
-      "--default-signal", "--ignore-signal=HUP", Command.stowage, "plugins", "validate", file, "--check", "loading-entry",
+      "--default-signal", "--ignore-signal=HUP", Command.stowage, "plugins", "validate", file, "--check",
+      "loading-entry",
     ]
     process.standardOutput = FileHandle.nullDevice
     process.standardError = FileHandle.nullDevice

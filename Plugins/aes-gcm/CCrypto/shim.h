@@ -72,20 +72,28 @@ static inline _Bool stowage_gcm_set_tag(EVP_CIPHER_CTX *_Nonnull context, const 
   return EVP_CIPHER_CTX_ctrl(context, EVP_CTRL_AEAD_SET_TAG, 16, (void *)tag) > 0;
 }
 
-/* AES-256-GCM over one key of 32 bytes, the nonce all zero: for a key that enciphers nothing else, ever. The tag of 16
- * bytes stands after the ciphertext. */
+/* AES-256-GCM over one key of 32 bytes, up to the tag. The nonce is all zero: for a key that enciphers nothing else, ever. */
+static inline _Bool stowage_cipher_key(EVP_CIPHER_CTX *_Nullable context, EVP_CIPHER *_Nonnull cipher, int encrypts,
+                                       const void *_Nonnull wrapping_key, const void *_Nonnull associated,
+                                       int associated_length, const void *_Nonnull input, void *_Nonnull output) {
+  const unsigned char nonce[12] = {0};
+  int length;
+  return context &&
+         EVP_CipherInit_ex2(context, cipher, (const unsigned char *)wrapping_key, nonce, encrypts, 0) > 0 &&
+         EVP_CipherUpdate(context, 0, &length, (const unsigned char *)associated, associated_length) > 0 &&
+         EVP_CipherUpdate(context, (unsigned char *)output, &length, (const unsigned char *)input, 32) > 0;
+}
+
+/* The tag of 16 bytes stands after the ciphertext. */
 static inline _Bool stowage_wrap_key(EVP_CIPHER *_Nonnull cipher, const void *_Nonnull wrapping_key,
                                      const void *_Nonnull associated, int associated_length,
                                      const void *_Nonnull key, void *_Nonnull wrapped) {
-  const unsigned char nonce[12] = {0};
-  unsigned char *output = (unsigned char *)wrapped;
+  unsigned char *tag = (unsigned char *)wrapped + 32;
   int length;
   EVP_CIPHER_CTX *context = EVP_CIPHER_CTX_new();
   const _Bool done =
-      context && EVP_EncryptInit_ex2(context, cipher, (const unsigned char *)wrapping_key, nonce, 0) > 0 &&
-      EVP_EncryptUpdate(context, 0, &length, (const unsigned char *)associated, associated_length) > 0 &&
-      EVP_EncryptUpdate(context, output, &length, (const unsigned char *)key, 32) > 0 &&
-      EVP_EncryptFinal_ex(context, output + 32, &length) > 0 && stowage_gcm_get_tag(context, output + 32);
+      stowage_cipher_key(context, cipher, 1, wrapping_key, associated, associated_length, key, wrapped) &&
+      EVP_CipherFinal_ex(context, tag, &length) > 0 && stowage_gcm_get_tag(context, tag);
   EVP_CIPHER_CTX_free(context);
   return done;
 }
@@ -94,16 +102,12 @@ static inline _Bool stowage_wrap_key(EVP_CIPHER *_Nonnull cipher, const void *_N
 static inline int stowage_unwrap_key(EVP_CIPHER *_Nonnull cipher, const void *_Nonnull wrapping_key,
                                      const void *_Nonnull associated, int associated_length,
                                      const void *_Nonnull wrapped, void *_Nonnull key) {
-  const unsigned char nonce[12] = {0};
-  const unsigned char *input = (const unsigned char *)wrapped;
-  unsigned char *output = (unsigned char *)key;
   int length;
   EVP_CIPHER_CTX *context = EVP_CIPHER_CTX_new();
   const _Bool tried =
-      context && EVP_DecryptInit_ex2(context, cipher, (const unsigned char *)wrapping_key, nonce, 0) > 0 &&
-      EVP_DecryptUpdate(context, 0, &length, (const unsigned char *)associated, associated_length) > 0 &&
-      EVP_DecryptUpdate(context, output, &length, input, 32) > 0 && stowage_gcm_set_tag(context, input + 32);
-  const _Bool genuine = tried && EVP_DecryptFinal_ex(context, output + 32, &length) > 0;
+      stowage_cipher_key(context, cipher, 0, wrapping_key, associated, associated_length, wrapped, key) &&
+      stowage_gcm_set_tag(context, (const unsigned char *)wrapped + 32);
+  const _Bool genuine = tried && EVP_CipherFinal_ex(context, (unsigned char *)key + 32, &length) > 0;
   EVP_CIPHER_CTX_free(context);
   if (!genuine) OPENSSL_cleanse(key, 32);
   return tried ? genuine : -1;

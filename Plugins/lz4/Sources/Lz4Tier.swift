@@ -58,7 +58,9 @@ struct Lz4Tier: TransformTier {
   }
 }
 
-private let describe = DescribeExtension { DescribeExtension.write("liblz4 \(String(cString: LZ4_versionString()))", $0, $1, $2) }
+private let describe = DescribeExtension {
+  DescribeExtension.write("liblz4 \(String(cString: LZ4_versionString()))", $0, $1, $2)
+}
 
 @c @implementation
 public func stowage_tier_entry(_ host: HostTable) -> TierTable? {

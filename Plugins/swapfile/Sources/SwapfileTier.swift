@@ -149,4 +149,6 @@ struct SwapfileTier: BackingTier, ~Copyable {
 }
 
 @c @implementation
-public func stowage_tier_entry(_ host: HostTable) -> TierTable? { SwapfileTier.entry(host) { SwapfileTier.open($0, $1) } }
+public func stowage_tier_entry(_ host: HostTable) -> TierTable? {
+  SwapfileTier.entry(host) { SwapfileTier.open($0, $1) }
+}

@@ -33,7 +33,8 @@ enum ServeReader {
     return settings
   }
 
-  private static func tls(_ table: [String: ConfigurationTree], _ source: ConfigurationSource) throws(ConfigurationError)
+  private static func tls(_ table: [String: ConfigurationTree], _ source: ConfigurationSource)
+    throws(ConfigurationError)
     -> TLSFileSettings
   {
     var reader = ConfigurationReader(table, path: ["tls"], source: source)

@@ -56,7 +56,8 @@ public final class ControlServer: Sendable {
     var (process, user) = (Int32(0), UInt32(0))
     guard stowage_peer(client, &process, &user) == 0, user == geteuid() || user == 0 else { return }
     let stream = ControlStream(client, seconds: 5)
-    guard stream.write(Array(ControlGreeting.line(program: program).utf8)), let line = stream.read(limit: 1 << 16) else {
+    guard stream.write(Array(ControlGreeting.line(program: program).utf8)), let line = stream.read(limit: 1 << 16)
+    else {
       return
     }
     let answer = ControlRequest.decoded(line).map(handler) ?? .failure("this is no request")

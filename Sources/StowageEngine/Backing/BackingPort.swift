@@ -310,7 +310,8 @@ final class BackingPort: @unchecked Sendable {
     request.pointee.request.slot = slot
     request.pointee.request.slot_count = UInt32(count)
     request.pointee.request.buffer = buffer?.assumingMemoryBound(to: UInt8.self)
-    request.pointee.request.objects = operation <= STOWAGE_OPERATION_WRITE ? UnsafePointer(request.pointee.objects) : nil
+    request.pointee.request.objects =
+      operation <= STOWAGE_OPERATION_WRITE ? UnsafePointer(request.pointee.objects) : nil
     request.pointee.request.deadline_ns = now() &+ (patience ?? deadline)
     request.pointee.state.pointee.store(IORequest.pending, ordering: .releasing)
   }

@@ -78,7 +78,8 @@ extension BackingPort {
   /// has ended; `endRead` waits for that. Nil when no request is free, but for so many that are kept for others.
   /// - Parameter waits: for one to become free. Who has requests under way must not, or all might wait for each other.
   func beginRead(
-    _ context: Context, slot: UInt64, count: Int, _ kind: ObjectKind, ids: (Int) -> UInt64, into buffer: UnsafeMutableRawPointer,
+    _ context: Context, slot: UInt64, count: Int, _ kind: ObjectKind, ids: (Int) -> UInt64,
+    into buffer: UnsafeMutableRawPointer,
     holder: SegmentIndex, keep: Int, waits: Bool, pin: (SegmentIndex) -> Void
   ) -> RequestPointer? {
     guard let request = acquire(keep: keep, waits: waits) else { return nil }

@@ -18,7 +18,9 @@ extension Engine {
   private func acquireAnother(_ first: Context) throws(StoreError) -> Context {
     var context = first
     while !context.pointee.isPrepared {
-      let (isClosing, isReserved) = lock.withLock { (state.pointee.isClosing, !state.pointee.isClosing && reserveContext()) }
+      let (isClosing, isReserved) = lock.withLock {
+        (state.pointee.isClosing, !state.pointee.isClosing && reserveContext())
+      }
       guard !isClosing else {
         callers.release(context)
         throw .closed

@@ -10,7 +10,9 @@ extension Engine {
     // With a session the last context is its checkpoints'.
     for number in jobSpaces.indices {
       // An engine with fewer threads than asked for still works; with none, calls that need room refuse.
-      guard let thread = try? EngineThread("stowage-\(number)", owner: identity, { [self] in serve(number) }) else { continue }
+      guard let thread = try? EngineThread("stowage-\(number)", owner: identity, { [self] in serve(number) }) else {
+        continue
+      }
       threads.append(thread)
     }
   }
@@ -135,7 +137,8 @@ extension Engine {
     while count < JobSpace.segmentsMax, bytes < most * segmentSize * 3 / 4 {
       let segment = work.isFlush ? firstFlushable(work.level) : firstSealed(work.level)
       // Chunks of two codecs do not share a frame.
-      guard segment != noSegment, count == 0 || arena.head(segment).pointee.codec == arena.head(space.segments[0]).pointee.codec
+      guard segment != noSegment,
+        count == 0 || arena.head(segment).pointee.codec == arena.head(space.segments[0]).pointee.codec
       else { break }
       claim(segment)
       space.segments[count] = segment

@@ -188,7 +188,8 @@ extension Engine {
 
   // MARK: One attempt. Expects the lock, releases it; a reader's mark is left to the caller to end.
 
-  @inline(__always) private func load(_ context: Context, _ place: Place, into page: UnsafeMutableRawPointer) -> Loaded {
+  @inline(__always) private func load(_ context: Context, _ place: Place, into page: UnsafeMutableRawPointer) -> Loaded
+  {
     if place.state == .pooled { return loadPooled(context, place, into: page) }
     return loadFramed(context, place, into: page)
   }
@@ -207,7 +208,8 @@ extension Engine {
     let header = header(segment, offset).pointee
     let length = codec.length(header.lengthAndID)
     let decoded = decodeChunk(
-      context, codec: codecNumber, UnsafeRawPointer(arena.bytes(segment) + offset + ChunkHeader.byteCount), length: length,
+      context, codec: codecNumber, UnsafeRawPointer(arena.bytes(segment) + offset + ChunkHeader.byteCount),
+      length: length,
       id: idBase + codec.idOffset(header.lengthAndID), checksum: header.checksum,
       discardable: place.isDiscardable, into: page)
     switch decoded {

@@ -4,13 +4,15 @@ import CStowageSystem
 /// Taking the pages of one session over to another, under the handles that they have.
 extension Engine {
   func adopt(_ other: Engine) throws(StoreError) -> [PageSummary] {
-    guard let keeper, keeper.root?.isEmpty ?? true || keeper.sequence == 0, lock.withLock({ pages.table.count == 0 }) else {
+    guard let keeper, keeper.root?.isEmpty ?? true || keeper.sequence == 0, lock.withLock({ pages.table.count == 0 })
+    else {
       throw .configuration("pages are taken over to a store whose session was just begun, and that has no page yet")
     }
     var adopted: [PageSummary] = []
     try other.forEachPage { adopted.append($0) }
     guard let floor = other.lock.withLock({ other.keeper?.last?.generationLimit }), other.pageSize == pageSize else {
-      throw .configuration("pages are taken over from a session that was resumed or is looked at, with pages of the same size")
+      throw .configuration(
+        "pages are taken over from a session that was resumed or is looked at, with pages of the same size")
     }
     guard floor <= Place.generationMax / 2 else {
       throw .session(.tier, "the session's handles are used up; its pages need new ones, in a new session")
@@ -34,7 +36,8 @@ extension Engine {
     let each = MemoryLayout<PageEntry>.stride + MemoryLayout<UInt64>.stride + (pageSums == nil ? 0 : 8)
     let needed = entries * each + adopted.count * 8 + (session?.growth(entries) ?? 0)
     guard hasRoomBesidePools(needed) else {
-      throw .full("the tables of \(adopted.count) pages take \(needed) bytes of RAM, which is more than the limit leaves")
+      throw .full(
+        "the tables of \(adopted.count) pages take \(needed) bytes of RAM, which is more than the limit leaves")
     }
     pages.setFloor(floor)
     guard pages.extend(to: entries, live: adopted.count) else { throw .full("there are no more numbers for pages") }

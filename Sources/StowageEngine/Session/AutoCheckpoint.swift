@@ -45,7 +45,8 @@ extension Engine {
 
   /// Without threads: the checkpoint that is wanted, if there is one.
   func serveWanted() -> Bool {
-    guard let keeper, keeper.isWanted.load(ordering: .acquiring), !lock.withLock({ state.pointee.passesToSession }) else {
+    guard let keeper, keeper.isWanted.load(ordering: .acquiring), !lock.withLock({ state.pointee.passesToSession })
+    else {
       return false
     }
     serveOnce(keeper)

@@ -148,7 +148,9 @@ extension IndexLoad {
     livePages += 1
   }
 
-  private func frameRecord(_ reader: inout ByteReader) throws(ByteShortage) -> (record: FrameRecord, sidecars: ArraySlice<UInt8>) {
+  private func frameRecord(_ reader: inout ByteReader) throws(ByteShortage) -> (
+    record: FrameRecord, sidecars: ArraySlice<UInt8>
+  ) {
     var record = FrameRecord()
     record.id = try reader.number(UInt64.self)
     record.position = try reader.number()

@@ -70,7 +70,9 @@ extension Engine {
   }
 
   /// A frame's record. False when it is in RAM, or above the session's tier: then the record of no frame is written.
-  @inline(__always) func putFrameRecord(_ frame: FrameIndex, _ session: SessionTables, _ writer: inout ByteWriter) -> Bool {
+  @inline(__always) func putFrameRecord(_ frame: FrameIndex, _ session: SessionTables, _ writer: inout ByteWriter)
+    -> Bool
+  {
     let record = frames.record(frame)
     let isThere = record.pointee.count > 0 && Int(record.pointee.level) == session.level && record.pointee.live > 0
     guard isThere, !record.pointee.isDiscardable else {

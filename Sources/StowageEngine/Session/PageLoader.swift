@@ -38,7 +38,9 @@ struct PageLoader {
   }
 
   init?(_ engine: Engine, _ context: Context, _ space: JobSpace) {
-    guard let session = engine.session, let keeper = engine.keeper, let port = engine.ports[session.level] else { return nil }
+    guard let session = engine.session, let keeper = engine.keeper, let port = engine.ports[session.level] else {
+      return nil
+    }
     self.engine = engine
     self.session = session
     self.keeper = keeper
@@ -82,7 +84,9 @@ struct PageLoader {
       var begun = 0
       while true {
         // Tables and segments are as many as runs in hand, the one that waits for a request among them.
-        if waiting == nil, begun < Self.runsTogether, readings.count < scratches.count { waiting = nextRun(first.codec) }
+        if waiting == nil, begun < Self.runsTogether, readings.count < scratches.count {
+          waiting = nextRun(first.codec)
+        }
         let scratch = scratches[begun % scratches.count]
         if let run = waiting, readings.count < scratches.count,
           let request = begin(run, scratch, waits: readings.isEmpty)
@@ -142,7 +146,9 @@ struct PageLoader {
       guard wanted == nil || codec == wanted else { return false }
       run.codec = codec
     } else {
-      guard codec == run.codec, record.pointee.position == run.space.outgoing[run.count - 1].position &+ 1 else { return false }
+      guard codec == run.codec, record.pointee.position == run.space.outgoing[run.count - 1].position &+ 1 else {
+        return false
+      }
     }
     keeper.ahead.cursor += 1
     record.pointee.pins += 1
@@ -163,7 +169,8 @@ struct PageLoader {
     else { return false }
     let level = engine.levels + engine.chunkLevel(record.pointee.codec)
     // What is under way comes on top.
-    guard level.pointee.segments + engine.workers.count + level.pointee.high / 16 < level.pointee.high, engine.hasRoomForPut
+    guard level.pointee.segments + engine.workers.count + level.pointee.high / 16 < level.pointee.high,
+      engine.hasRoomForPut
     else { return false }
     // While the index is still coming, its live chunks may not be counted yet, nor its record compared with its pages'.
     return engine.frames.isUnsettled(frame) ? engine.fitsPage(record) : record.pointee.live > 0

@@ -75,7 +75,9 @@ final class SessionKeeper: @unchecked Sendable {
 
   /// Takes the context; only those who seal idle segments take it besides, for a moment.
   func hold() {
-    while !context.pointee.held.compareExchange(expected: 0, desired: 1, ordering: .acquiring).exchanged { stowage_pause() }
+    while !context.pointee.held.compareExchange(expected: 0, desired: 1, ordering: .acquiring).exchanged {
+      stowage_pause()
+    }
   }
 
   func release() { context.pointee.held.store(0, ordering: .releasing) }

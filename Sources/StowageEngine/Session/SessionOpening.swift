@@ -96,41 +96,15 @@ extension Engine {
     _ bytes: [UInt8], _ keeper: SessionKeeper, _ session: SessionTables, isForced: Bool
   ) throws(StoreError) -> SessionImage {
     let name = plan.levels[session.level].name
-    guard !bytes.isEmpty else { throw .session(.none, "'\(name)' holds no session: no checkpoint was ever completed") }
-    let root: SessionRoot
-    do throws(RootFault) { root = try SessionRoot(decoding: bytes) } catch {
-      throw .session(.damaged, "the session in '\(name)' \(error.reason)")
-    }
-    guard root.sequence > 0 else { throw .session(.none, "'\(name)' holds no session: it was begun, but no checkpoint was completed") }
-    guard Int(root.pageSize) == pageSize else {
-      throw .session(.foreign, "the session in '\(name)' has pages of \(root.pageSize) bytes, this store has \(pageSize)")
-    }
-    guard root.flags.contains(.sums) == (pageSums != nil) || keeper.describes else {
-      throw .session(
-        .foreign,
-        "the session in '\(name)' was kept \(pageSums == nil ? "with" : "without") end-to-end checksums; open the store \(pageSums == nil ? "with" : "without") them too")
-    }
-    guard Int(root.sidecarLength) == frames.sidecarLength || keeper.describes else {
-      throw .session(
-        .tier,
-        "the session in '\(name)' has \(root.sidecarLength) bytes beside each frame, this chain would have \(frames.sidecarLength): its ciphers are not those that wrote it")
-    }
-    let reader = StreamReader(self, keeper.context, level: session.level, sidecars: Int(root.sidecarLength))
-    let head: SessionHead
-    let slots: [UInt32]
-    do throws(StreamFault) {
-      let read = try reader.all(of: root.head)
-      guard let decoded = try? SessionHead(decoding: read.bytes) else {
-        throw .damaged(slot: root.head.top.slot, "it is not a session's head")
-      }
-      (head, slots) = (decoded, read.slots)
-    } catch {
-      throw sessionError(error, session)
-    }
+    let root = try decodedRoot(bytes, name)
+    try checkFit(root, keeper, name)
+    let (head, slots) = try readHead(root, keeper, session)
     try check(head, root, keeper, isForced: isForced)
     // All of it together is in slots: a file of few bytes does not make this process use many.
-    let bytes = ([root.head, root.tail] + root.deltas).reduce(UInt64(0)) { $0.addingReportingOverflow($1.length).partialValue }
-    guard bytes <= UInt64(ports[session.level]?.slots.total ?? 0) * UInt64(pageSize) else {
+    let length = ([root.head, root.tail] + root.deltas).reduce(UInt64(0)) {
+      $0.addingReportingOverflow($1.length).partialValue
+    }
+    guard length <= UInt64(ports[session.level]?.slots.total ?? 0) * UInt64(pageSize) else {
       throw sessionError(.damaged(slot: root.tail.top.slot, "its parts are longer than there is room"), session)
     }
     keeper.last = root
@@ -141,6 +115,55 @@ extension Engine {
       chain.firstIndex { $0?.name == tier.name && $0?.table.name == tier.plugin }.map { $0 + 1 }
     }
     return SessionImage(root: root, head: head, levels: levels, slots: slots)
+  }
+
+  private func decodedRoot(_ bytes: [UInt8], _ name: String) throws(StoreError) -> SessionRoot {
+    guard !bytes.isEmpty else { throw .session(.none, "'\(name)' holds no session: no checkpoint was ever completed") }
+    let root: SessionRoot
+    do throws(RootFault) { root = try SessionRoot(decoding: bytes) } catch {
+      throw .session(.damaged, "the session in '\(name)' \(error.reason)")
+    }
+    guard root.sequence > 0 else {
+      throw .session(.none, "'\(name)' holds no session: it was begun, but no checkpoint was completed")
+    }
+    return root
+  }
+
+  /// Whether this store is made as the one that kept the session.
+  private func checkFit(_ root: SessionRoot, _ keeper: SessionKeeper, _ name: String) throws(StoreError) {
+    guard Int(root.pageSize) == pageSize else {
+      throw .session(
+        .foreign, "the session in '\(name)' has pages of \(root.pageSize) bytes, this store has \(pageSize)")
+    }
+    // Nothing but the head is read to describe it.
+    guard !keeper.describes else { return }
+    guard root.flags.contains(.sums) == (pageSums != nil) else {
+      let how = pageSums == nil ? "with" : "without"
+      throw .session(
+        .foreign,
+        "the session in '\(name)' was kept \(how) end-to-end checksums; open the store \(how) them too")
+    }
+    guard Int(root.sidecarLength) == frames.sidecarLength else {
+      throw .session(
+        .tier,
+        "the session in '\(name)' has \(root.sidecarLength) bytes beside each frame, this chain would have "
+          + "\(frames.sidecarLength): its ciphers are not those that wrote it")
+    }
+  }
+
+  private func readHead(
+    _ root: SessionRoot, _ keeper: SessionKeeper, _ session: SessionTables
+  ) throws(StoreError) -> (head: SessionHead, slots: [UInt32]) {
+    let reader = StreamReader(self, keeper.context, level: session.level, sidecars: Int(root.sidecarLength))
+    do throws(StreamFault) {
+      let read = try reader.all(of: root.head)
+      guard let head = try? SessionHead(decoding: read.bytes) else {
+        throw .damaged(slot: root.head.top.slot, "it is not a session's head")
+      }
+      return (head, read.slots)
+    } catch {
+      throw sessionError(error, session)
+    }
   }
 
   private func describe(_ image: SessionImage) -> SessionDescription {
@@ -168,7 +191,8 @@ extension Engine {
     switch fault {
     case .damaged(let slot, let reason):
       .session(
-        .damaged, "the session in '\(plan.levels[session.level].name)' is damaged: slot \(slot) of its index: \(reason)")
+        .damaged,
+        "the session in '\(plan.levels[session.level].name)' is damaged: slot \(slot) of its index: \(reason)")
     case .unavailable(let level, let reason): .unavailable(tier: plan.levels[level].name, reason: reason)
     }
   }
@@ -186,11 +210,14 @@ extension Engine {
       func said(_ value: String?) -> String { value.map { "'\($0)'" } ?? "not given" }
       throw .session(
         .foreign,
-        "the session '\(head.name)' was kept with \(key) \(said(head.attributes[key])), now it is \(said(own.attributes[key])); force it if they fit all the same")
+        "the session '\(head.name)' was kept with \(key) \(said(head.attributes[key])), now it is "
+          + "\(said(own.attributes[key])); force it if they fit all the same")
     }
     guard !root.flags.contains(.used) else {
       throw .session(
-        .used, "the session '\(head.name)' was to be resumed once, and was: what it belongs to has moved on since; force it to have it again")
+        .used,
+        "the session '\(head.name)' was to be resumed once, and was: what it belongs to has moved on since; "
+          + "force it to have it again")
     }
   }
 
@@ -202,14 +229,7 @@ extension Engine {
     var image = found
     nextEpoch = image.root.epochLimit
     try placeCodecs(image)
-    for (number, tier) in image.head.tiers.enumerated() where tier.isMandatory {
-      guard let level = image.levels[number] else { throw missing(tier) }
-      guard instances[level - 1] == nil else {
-        throw sessionError(.damaged(slot: image.root.head.top.slot, "it names '\(tier.name)' as what it is not"), session)
-      }
-      try openTier(at: level - 1, continuing: tier, tier.secrets)
-      try prepare(keeper.context, level: level)
-    }
+    try openMandatoryTiers(of: image, keeper, session)
     try placeSets(image)
     let root = image.root
     for stream in [root.tail, root.pages, root.frames, root.places] + root.deltas
@@ -217,31 +237,7 @@ extension Engine {
       throw sessionError(
         .damaged(slot: stream.top.slot, "it is said not to have gone through a tier that is mandatory"), session)
     }
-    let reader = StreamReader(self, keeper.context, level: session.level, sidecars: Int(image.root.sidecarLength))
-    let tail: [UInt8]
-    do throws(StreamFault) {
-      let read = try reader.all(of: image.root.tail)
-      tail = read.bytes
-      image.slots += read.slots
-    } catch {
-      throw sessionError(error, session)
-    }
-    var openings: [Int: SessionHead.Opening] = [:]
-    var bytes = ByteReader(tail)
-    let seal: SessionSeal
-    do throws(ByteShortage) {
-      seal = try SessionSeal(&bytes)
-      while bytes.left > 0 {
-        let number = Int(try bytes.number(UInt8.self))
-        openings[number] = try SessionHead.Opening(&bytes)
-      }
-    } catch {
-      throw sessionError(.damaged(slot: image.root.tail.top.slot, "it is not a session's tail"), session)
-    }
-    guard seal.fits(image.root, head: image.head) else {
-      throw sessionError(
-        .damaged(slot: image.root.tail.top.slot, "root and head are not those that it was written with"), session)
-    }
+    let openings = try readTail(&image, keeper, session)
     for (index, tier) in chain.enumerated() where tier != nil && instances[index] == nil {
       let number = image.levels.firstIndex(of: index + 1)
       try openTier(
@@ -251,10 +247,57 @@ extension Engine {
     return image
   }
 
+  private func openMandatoryTiers(
+    of image: SessionImage, _ keeper: SessionKeeper, _ session: SessionTables
+  ) throws(StoreError) {
+    for (number, tier) in image.head.tiers.enumerated() where tier.isMandatory {
+      guard let level = image.levels[number] else { throw missing(tier) }
+      guard instances[level - 1] == nil else {
+        throw sessionError(
+          .damaged(slot: image.root.head.top.slot, "it names '\(tier.name)' as what it is not"), session)
+      }
+      try openTier(at: level - 1, continuing: tier, tier.secrets)
+      try prepare(keeper.context, level: level)
+    }
+  }
+
+  /// By number among the head's tiers: what it takes to open those that are not mandatory.
+  private func readTail(
+    _ image: inout SessionImage, _ keeper: SessionKeeper, _ session: SessionTables
+  ) throws(StoreError) -> [Int: SessionHead.Opening] {
+    let stream = image.root.tail
+    let reader = StreamReader(self, keeper.context, level: session.level, sidecars: Int(image.root.sidecarLength))
+    var bytes: ByteReader
+    do throws(StreamFault) {
+      let read = try reader.all(of: stream)
+      bytes = ByteReader(read.bytes)
+      image.slots += read.slots
+    } catch {
+      throw sessionError(error, session)
+    }
+    var openings: [Int: SessionHead.Opening] = [:]
+    let seal: SessionSeal
+    do throws(ByteShortage) {
+      seal = try SessionSeal(&bytes)
+      while bytes.left > 0 {
+        let number = Int(try bytes.number(UInt8.self))
+        openings[number] = try SessionHead.Opening(&bytes)
+      }
+    } catch {
+      throw sessionError(.damaged(slot: stream.top.slot, "it is not a session's tail"), session)
+    }
+    guard seal.fits(image.root, head: image.head) else {
+      throw sessionError(
+        .damaged(slot: stream.top.slot, "root and head are not those that it was written with"), session)
+    }
+    return openings
+  }
+
   func missing(_ tier: SessionHead.Tier) -> StoreError {
     .session(
       .tier,
-      "the session was written with tier '\(tier.name)' (plug-in \(tier.plugin) \(tier.version)), which is not in this chain; add it")
+      "the session was written with tier '\(tier.name)' (plug-in \(tier.plugin) \(tier.version)), which is not in "
+        + "this chain; add it")
   }
 
   /// A tier that has no state and the options that it had encodes on as it did; any other one begins an epoch.
@@ -313,20 +356,25 @@ extension Engine {
     let all = (1..<EpochTable.codecsMax).map { (number: $0, codec: epochs.codec($0)) }
     if old == nil {
       // Ids in a space of their own.
-      guard let keeper, let space = (1...255).first(where: { !keeper.spaces.contains(UInt8($0)) }) else { throw noNumbers() }
+      guard let keeper, let space = (1...255).first(where: { !keeper.spaces.contains(UInt8($0)) }) else {
+        throw noNumbers()
+      }
       keeper.spaces.insert(UInt8(space))
       levels[level].nextID = UInt64(space) << 56 | 1
     }
     let space = UInt8(levels[level].nextID >> 56)
     let wanted = Codec(level: UInt8(level), space: space, epoch: epoch)
-    guard let number = all.first(where: { $0.codec == wanted })?.number ?? all.first(where: { $0.codec.level == 0 })?.number
+    guard
+      let number = all.first(where: { $0.codec == wanted })?.number ?? all.first(where: { $0.codec.level == 0 })?.number
     else { throw noNumbers() }
     levels[level].codec = UInt8(number)
     epochs.setCodec(number, wanted)
   }
 
   private func noNumbers() -> StoreError {
-    .session(.tier, "the session has been resumed with other tiers too often for its numbers; take its pages over to a new one")
+    .session(
+      .tier,
+      "the session has been resumed with other tiers too often for its numbers; take its pages over to a new one")
   }
 
   /// What the session's numbers of transform sets stand for in this chain.
@@ -343,7 +391,9 @@ extension Engine {
           plan.levels[level].sidecarLength == Int(tier.sidecarLength)
         else {
           throw .session(
-            .tier, "tier '\(tier.name)' keeps its bytes beside each frame elsewhere than when the session was written; put the ciphers in the order that they had")
+            .tier,
+            "tier '\(tier.name)' keeps its bytes beside each frame elsewhere than when the session was written; "
+              + "put the ciphers in the order that they had")
         }
         set.set(plan.levels[level].transformBit, epoch: member.epoch)
       }

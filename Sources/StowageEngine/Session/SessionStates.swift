@@ -95,10 +95,15 @@ extension TierInstance {
   /// Goes on from a state of an earlier run. Before any context is opened.
   func loadState(_ state: [UInt8]) throws(StoreError) {
     guard let load = table.descriptor.pointee.state_load else {
-      throw .session(.tier, "tier '\(name)' (\(table.file)) has no state, but the session was written with one that has; load the plug-in that wrote it")
+      throw .session(
+        .tier,
+        "tier '\(name)' (\(table.file)) has no state, but the session was written with one that has; "
+          + "load the plug-in that wrote it")
     }
     HostTable.clearError()
-    let result = state.withUnsafeBufferPointer { load(calls.instance, $0.baseAddress ?? UnsafePointer(bitPattern: 1)!, state.count) }
+    let result = state.withUnsafeBufferPointer {
+      load(calls.instance, $0.baseAddress ?? UnsafePointer(bitPattern: 1)!, state.count)
+    }
     guard result != STOWAGE_OK else { return }
     let said = HostTable.lastError()
     throw .session(

@@ -67,7 +67,9 @@ struct SessionStream {
 
   // MARK: Layers
 
-  private mutating func places(_ pages: Range<Int>, layer: Int, _ reader: StreamReader) throws(StreamFault) -> [PagePlace] {
+  private mutating func places(_ pages: Range<Int>, layer: Int, _ reader: StreamReader) throws(StreamFault)
+    -> [PagePlace]
+  {
     guard layer + 1 < counts.count else { return [place.top] }
     let each = PagePlace.byteCount(sidecars: sidecars)
     let bytes = try bytes(pages.lowerBound * each..<pages.upperBound * each, layer: layer + 1, reader)

@@ -165,7 +165,9 @@ struct ContextPool: @unchecked Sendable {
       let ticket = freed.ticket
       for index in 0..<count where contexts[index].pointee.isPrepared {
         let context = contexts[index]
-        guard context.pointee.held.compareExchange(expected: 0, desired: 1, ordering: .acquiring).exchanged else { continue }
+        guard context.pointee.held.compareExchange(expected: 0, desired: 1, ordering: .acquiring).exchanged else {
+          continue
+        }
         if context.pointee.isPrepared { return context }
         release(context)
       }

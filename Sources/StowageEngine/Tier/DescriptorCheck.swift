@@ -272,7 +272,8 @@ struct DescriptorCheck {
     }
     let isNumber = kind == .number || kind == .bytes || kind == .flag
     if isNumber, !required, !range.contains(raw.number_default) {
-      throw refuse("option '\(key)': the default \(raw.number_default) is outside \(range.lowerBound) to \(range.upperBound)")
+      throw refuse(
+        "option '\(key)': the default \(raw.number_default) is outside \(range.lowerBound) to \(range.upperBound)")
     }
     let choices = kind == .choice ? try choiceList(raw.choices, key: key) : []
     let fallback = try raw.text_default.map { pointer throws(TierRefusal) in

@@ -34,7 +34,9 @@ struct Handshake {
     greeting.append(NBD.fixedNewstyle | NBD.noZeroes)
     guard send(greeting), let flags = receiveNumber(UInt32.self) else { return nil }
     // Unknown flags of the client end the connection: it would go on in a way that is not known here.
-    guard flags & ~UInt32(NBD.fixedNewstyle | NBD.noZeroes) == 0, flags & UInt32(NBD.fixedNewstyle) != 0 else { return nil }
+    guard flags & ~UInt32(NBD.fixedNewstyle | NBD.noZeroes) == 0, flags & UInt32(NBD.fixedNewstyle) != 0 else {
+      return nil
+    }
     skipsZeroes = flags & UInt32(NBD.noZeroes) != 0
     for _ in 0..<Self.optionsMax {
       switch nextOption() {
@@ -54,47 +56,68 @@ struct Handshake {
     case enter(Export)
   }
 
+  /// Why an option is answered with an error; the client may go on.
+  private struct Refusal: Error {
+    let type: UInt32
+    let reason: String
+
+    init(_ type: UInt32, _ reason: String) { (self.type, self.reason) = (type, reason) }
+    static func invalid(_ reason: String) -> Refusal { Refusal(NBD.OptionReply.invalid, reason) }
+  }
+
   private mutating func nextOption() -> Step {
     guard receiveNumber(UInt64.self) == NBD.optionMagic, let option = receiveNumber(UInt32.self),
       let length = receiveNumber(UInt32.self), length <= Self.optionBytesSkipped, let data = receive(Int(length))
     else { return .end }
     // This one option has no reply that says no.
-    if option == NBD.Option.exportName, service.isEnding || data.count > Self.optionBytesMax { return .end }
-    guard data.count <= Self.optionBytesMax else { return reply(option, NBD.OptionReply.tooBig, "the option is too long") }
+    if option == NBD.Option.exportName, service.isEnding || data.count > Self.optionBytesMax || isTLSMissing {
+      return .end
+    }
+    do throws(Refusal) {
+      return try answer(option, data)
+    } catch {
+      return reply(option, error.type, error.reason)
+    }
+  }
+
+  private var isTLSMissing: Bool { service.requiresTLS && !transport.isEncrypted }
+
+  private mutating func answer(_ option: UInt32, _ data: [UInt8]) throws(Refusal) -> Step {
+    guard data.count <= Self.optionBytesMax else {
+      throw Refusal(NBD.OptionReply.tooBig, "the option is too long")
+    }
     if option == NBD.Option.abort {
       _ = reply(option, NBD.OptionReply.ack)
       return .end
     }
-    if service.isEnding { return reply(option, NBD.OptionReply.shutdown, "the server is shutting down") }
-    if option == NBD.Option.startTLS { return startTLS(data) }
-    if service.requiresTLS, !transport.isEncrypted {
-      guard option != NBD.Option.exportName else { return .end }
-      return reply(option, NBD.OptionReply.tlsRequired, "this server needs TLS")
+    if service.isEnding { throw Refusal(NBD.OptionReply.shutdown, "the server is shutting down") }
+    if isTLSMissing, option != NBD.Option.startTLS {
+      throw Refusal(NBD.OptionReply.tlsRequired, "this server needs TLS")
     }
-    return answer(option, data)
-  }
-
-  private mutating func answer(_ option: UInt32, _ data: [UInt8]) -> Step {
     switch option {
     case NBD.Option.exportName: return enterByName(data)
-    case NBD.Option.list: return list(data)
-    case NBD.Option.info, NBD.Option.go: return info(option, data)
+    case NBD.Option.startTLS: return try startTLS(data)
+    case NBD.Option.list: return try list(data)
+    case NBD.Option.info, NBD.Option.go: return try info(option, data)
     case NBD.Option.structuredReply:
-      guard data.isEmpty else { return reply(option, NBD.OptionReply.invalid, "this option has no data") }
+      try checkEmpty(data)
       hasStructuredReplies = true
       return reply(option, NBD.OptionReply.ack)
-    case NBD.Option.listMetaContext, NBD.Option.setMetaContext: return metaContext(option, data)
-    default: return reply(option, NBD.OptionReply.unsupported, "option \(option) is not known here")
+    case NBD.Option.listMetaContext, NBD.Option.setMetaContext: return try metaContext(option, data)
+    default: throw Refusal(NBD.OptionReply.unsupported, "option \(option) is not known here")
     }
   }
 
-  private mutating func startTLS(_ data: [UInt8]) -> Step {
-    let option = NBD.Option.startTLS
+  private func checkEmpty(_ data: [UInt8]) throws(Refusal) {
+    guard data.isEmpty else { throw .invalid("this option has no data") }
+  }
+
+  private mutating func startTLS(_ data: [UInt8]) throws(Refusal) -> Step {
     guard data.isEmpty, !transport.isEncrypted else {
-      return reply(option, NBD.OptionReply.invalid, "TLS is on already, or the option has data")
+      throw .invalid("TLS is on already, or the option has data")
     }
-    guard let tls = service.tls else { return reply(option, NBD.OptionReply.policy, "this server has no TLS") }
-    guard case .goOn = reply(option, NBD.OptionReply.ack) else { return .end }
+    guard let tls = service.tls else { throw Refusal(NBD.OptionReply.policy, "this server has no TLS") }
+    guard case .goOn = reply(NBD.Option.startTLS, NBD.OptionReply.ack) else { return .end }
     guard let encrypted = transport.startingTLS(tls.context, deadline: deadline) else {
       service.noteTLSFailure()
       return .end
@@ -111,8 +134,19 @@ struct Handshake {
   /// Whether a client may use it as it is connected.
   private func isOpen(_ export: Export) -> Bool { !export.settings.needsTLS || transport.isEncrypted }
 
+  /// The export that an option names, of which `reader` has read all that belongs to it.
+  private func export(named name: String, _ reader: MessageReader) throws(Refusal) -> Export {
+    guard reader.isAtEnd else { throw .invalid("the option is longer than it says") }
+    guard let export = service.exports.named(name) else {
+      throw Refusal(NBD.OptionReply.unknown, "there is no export of that name")
+    }
+    guard isOpen(export) else { throw Refusal(NBD.OptionReply.tlsRequired, "this export needs TLS") }
+    return export
+  }
+
   private mutating func enterByName(_ data: [UInt8]) -> Step {
-    guard let name = String(validating: data, as: UTF8.self), let export = service.exports.named(name), isOpen(export) else {
+    guard let name = String(validating: data, as: UTF8.self), let export = service.exports.named(name), isOpen(export)
+    else {
       return .end
     }
     var answer = MessageBytes()
@@ -131,9 +165,9 @@ struct Handshake {
     return flags
   }
 
-  private mutating func list(_ data: [UInt8]) -> Step {
+  private mutating func list(_ data: [UInt8]) throws(Refusal) -> Step {
     let option = NBD.Option.list
-    guard data.isEmpty else { return reply(option, NBD.OptionReply.invalid, "this option has no data") }
+    try checkEmpty(data)
     for export in service.exports.exports where isOpen(export) {
       var item = MessageBytes()
       item.append(UInt32(export.settings.name.utf8.count))
@@ -144,23 +178,17 @@ struct Handshake {
     return reply(option, NBD.OptionReply.ack)
   }
 
-  private mutating func info(_ option: UInt32, _ data: [UInt8]) -> Step {
+  private mutating func info(_ option: UInt32, _ data: [UInt8]) throws(Refusal) -> Step {
     var reader = MessageReader(data)
     guard let name = reader.text(), let count = reader.number(UInt16.self) else {
-      return reply(option, NBD.OptionReply.invalid, "the option is cut short")
+      throw .invalid("the option is cut short")
     }
     var wanted: Set<UInt16> = []
     for _ in 0..<count {
-      guard let item = reader.number(UInt16.self) else {
-        return reply(option, NBD.OptionReply.invalid, "the option is cut short")
-      }
+      guard let item = reader.number(UInt16.self) else { throw .invalid("the option is cut short") }
       wanted.insert(item)
     }
-    guard reader.isAtEnd else { return reply(option, NBD.OptionReply.invalid, "the option is longer than it says") }
-    guard let export = service.exports.named(name) else {
-      return reply(option, NBD.OptionReply.unknown, "there is no export of that name")
-    }
-    guard isOpen(export) else { return reply(option, NBD.OptionReply.tlsRequired, "this export needs TLS") }
+    let export = try export(named: name, reader)
     for item in items(export, wanted) {
       guard reply(option, NBD.OptionReply.info, item) else { return .end }
     }
@@ -196,28 +224,20 @@ struct Handshake {
 
   // MARK: Contexts
 
-  private mutating func metaContext(_ option: UInt32, _ data: [UInt8]) -> Step {
+  private mutating func metaContext(_ option: UInt32, _ data: [UInt8]) throws(Refusal) -> Step {
     // What was set before does not count any more, also when this fails.
     if option == NBD.Option.setMetaContext { contexts = nil }
-    guard hasStructuredReplies else {
-      return reply(option, NBD.OptionReply.invalid, "structured replies must be agreed on before")
-    }
+    guard hasStructuredReplies else { throw .invalid("structured replies must be agreed on before") }
     var reader = MessageReader(data)
     guard let name = reader.text(), let count = reader.number(UInt32.self), count <= 1024 else {
-      return reply(option, NBD.OptionReply.invalid, "the option is cut short, or asks for too much")
+      throw .invalid("the option is cut short, or asks for too much")
     }
     var queries: [String] = []
     for _ in 0..<count {
-      guard let query = reader.text() else {
-        return reply(option, NBD.OptionReply.invalid, "the option is cut short, or a query is no text")
-      }
+      guard let query = reader.text() else { throw .invalid("the option is cut short, or a query is no text") }
       queries.append(query)
     }
-    guard reader.isAtEnd else { return reply(option, NBD.OptionReply.invalid, "the option is longer than it says") }
-    guard let export = service.exports.named(name) else {
-      return reply(option, NBD.OptionReply.unknown, "there is no export of that name")
-    }
-    guard isOpen(export) else { return reply(option, NBD.OptionReply.tlsRequired, "this export needs TLS") }
+    _ = try export(named: name, reader)
     let isSet = option == NBD.Option.setMetaContext
     let found = MetaContext.allCases.filter { context in
       queries.contains { $0 == context.name || (!isSet && context.name.hasPrefix($0) && $0.hasSuffix(":")) }

@@ -10,7 +10,8 @@ struct PageBuffer: @unchecked Sendable {
   let count: Int
 
   init(_ count: Int) throws(StoreError) {
-    guard let base = mmap(nil, count, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0), base != MAP_FAILED else {
+    guard let base = mmap(nil, count, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0), base != MAP_FAILED
+    else {
       throw .configuration("no memory for a connection: \(String(cString: strerror(errno)))")
     }
     (self.base, self.count) = (base, count)

@@ -64,8 +64,10 @@ extension ReplyWriter {
     var at = request.offset
     while at < end, !hasFailed {
       let (stretch, isHole) = isWhole ? (end, false) : stretch(export, from: at, to: end)
-      let status = isHole
-        ? hole(request, at, stretch, isLast: stretch == end) : data(export, request, at, stretch, isLast: stretch == end)
+      let status =
+        isHole
+        ? hole(request, at, stretch, isLast: stretch == end)
+        : data(export, request, at, stretch, isLast: stretch == end)
       guard status == .ok else { return error(status, request.cookie, offset: UInt64(at)) }
       at = stretch
     }

@@ -73,7 +73,9 @@ struct Transport: @unchecked Sendable {
     return errno == EAGAIN || errno == EINTR ? nil : 0
   }
 
-  private func receiveTLS(_ tls: OpaquePointer, _ bytes: UnsafeMutableRawPointer, _ room: Int, _ deadline: UInt64?) -> Int {
+  private func receiveTLS(_ tls: OpaquePointer, _ bytes: UnsafeMutableRawPointer, _ room: Int, _ deadline: UInt64?)
+    -> Int
+  {
     while true {
       calls?.lock()
       let count = stowage_tls_read(tls, bytes, room)

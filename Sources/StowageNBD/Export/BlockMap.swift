@@ -91,7 +91,8 @@ final class BlockMap: @unchecked Sendable {
 
   /// Sets a block if it still is `old`.
   func compareExchange(_ block: Int, _ old: BlockWord, _ new: BlockWord) -> Bool {
-    guard words[block].compareExchange(expected: old.bits, desired: new.bits, ordering: .acquiringAndReleasing).exchanged
+    guard
+      words[block].compareExchange(expected: old.bits, desired: new.bits, ordering: .acquiringAndReleasing).exchanged
     else { return false }
     note(block, from: old, to: new)
     return true

@@ -97,7 +97,8 @@ enum ExportCheck {
     guard needed <= room else {
       throw ExportError(
         "export '\(reserved.name)' is to be reserved, but all exports together may hold \(needed) bytes, and tier "
-          + "'\(last.name)' has room for \(room) of \(last.limitBytes)\(why); make it larger, or give the others quotas")
+          + "'\(last.name)' has room for \(room) of \(last.limitBytes)\(why); make it larger, or give the others quotas"
+      )
     }
     // Entry, frame record and place of each page stay in RAM.
     let tables = needed / statistics.pageSize * 64

@@ -30,7 +30,9 @@ struct Monitor: @unchecked Sendable {
   @inline(__always) func lock() { pthread_mutex_lock(mutex) }
   @inline(__always) func unlock() { pthread_mutex_unlock(mutex) }
 
-  @inline(__always) func withLock<Result, Failure: Error>(_ body: () throws(Failure) -> Result) throws(Failure) -> Result {
+  @inline(__always) func withLock<Result, Failure: Error>(_ body: () throws(Failure) -> Result) throws(Failure)
+    -> Result
+  {
     lock()
     defer { unlock() }
     return try body()

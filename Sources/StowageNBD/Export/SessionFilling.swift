@@ -35,14 +35,17 @@ struct SessionFilling {
         throw ExportError("the session's names of its exports cannot be read: \(error)")
       }
       guard let (number, name) = NamePage.parse(UnsafeRawBufferPointer(buffer)) else {
-        throw ExportError("the session names an export in a way that this version does not know; it was written by another")
+        throw ExportError(
+          "the session names an export in a way that this version does not know; it was written by another")
       }
       names[number] = (name, page)
     }
     return names
   }
 
-  private mutating func make(_ settings: [ExportSettings], _ known: [Int: (name: String, page: Handle)]) throws -> [Export] {
+  private mutating func make(_ settings: [ExportSettings], _ known: [Int: (name: String, page: Handle)]) throws
+    -> [Export]
+  {
     let commits = settings.contains { $0.durability == .durable } ? CommitGroup(store) : nil
     var free = (0..<NamePage.number).lazy.filter { known[$0] == nil }.makeIterator()
     return try settings.map { export in
@@ -50,7 +53,9 @@ struct SessionFilling {
       if let old = known.first(where: { $0.value.name == export.name })?.key {
         number = old
       } else {
-        guard let next = free.next() else { throw ExportError("there are too many exports: \(NamePage.number) at most") }
+        guard let next = free.next() else {
+          throw ExportError("there are too many exports: \(NamePage.number) at most")
+        }
         number = next
         if store.sessionSummary != nil { try name(export, number) }
       }

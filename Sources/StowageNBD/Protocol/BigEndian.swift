@@ -4,7 +4,8 @@
 ///
 /// Sound because they touch exactly the number's own bytes, which the caller has checked to be there.
 extension UnsafeRawPointer {
-  @inline(__always) func big<Number: FixedWidthInteger & BitwiseCopyable>(_ offset: Int, as type: Number.Type) -> Number {
+  @inline(__always) func big<Number: FixedWidthInteger & BitwiseCopyable>(_ offset: Int, as type: Number.Type) -> Number
+  {
     Number(bigEndian: loadUnaligned(fromByteOffset: offset, as: type))
   }
 }
@@ -45,7 +46,9 @@ struct MessageReader {
 
   /// Text with its length before it; nil also when it is no UTF-8 or longer than a name may be.
   mutating func text() -> String? {
-    guard let length = number(UInt32.self), length <= NBD.nameBytesMax, bytes.count - at >= Int(length) else { return nil }
+    guard let length = number(UInt32.self), length <= NBD.nameBytesMax, bytes.count - at >= Int(length) else {
+      return nil
+    }
     defer { at += Int(length) }
     return String(validating: bytes[at..<at + Int(length)], as: UTF8.self)
   }

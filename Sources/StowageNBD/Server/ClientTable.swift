@@ -111,7 +111,9 @@ final class ClientTable: @unchecked Sendable {
 
   var summaries: [ClientSummary] {
     let all = monitor.withLock {
-      clients.sorted { $0.key < $1.key }.map { (PeerName.peer($0.value.descriptor), $0.value.connection, $0.value.isEncrypted) }
+      clients.sorted { $0.key < $1.key }.map {
+        (PeerName.peer($0.value.descriptor), $0.value.connection, $0.value.isEncrypted)
+      }
     }
     return all.map { peer, connection, isEncrypted in
       ClientSummary(

@@ -114,7 +114,9 @@ final class AcceptorList: @unchecked Sendable {
 
   private static func accept(_ listener: Int32, _ wake: Int32, _ body: (Int32) -> Void) {
     while true {
-      var waiting = [pollfd(fd: listener, events: Int16(POLLIN), revents: 0), pollfd(fd: wake, events: Int16(POLLIN), revents: 0)]
+      var waiting = [
+        pollfd(fd: listener, events: Int16(POLLIN), revents: 0), pollfd(fd: wake, events: Int16(POLLIN), revents: 0),
+      ]
       _ = poll(&waiting, 2, -1)
       if waiting[1].revents != 0 { return }
       let descriptor = stowage_accept(listener)

@@ -31,7 +31,8 @@ public final class FileEraser: Sendable {
       throw .input("\(path) is no regular file")
     }
     guard status.st_nlink <= 1 else {
-      throw .input("\(path) has \(status.st_nlink) names, and all would lose what is in it; remove those that are too many")
+      throw .input(
+        "\(path) has \(status.st_nlink) names, and all would lose what is in it; remove those that are too many")
     }
     // As a store locks it.
     guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else {

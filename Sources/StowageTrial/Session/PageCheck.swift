@@ -88,7 +88,8 @@ public struct PageCheck {
         finding.reason = "it has the tag \(tag), but stands in the index with \(page.tag)"
       } catch {
         switch error {
-        case .unavailable(let tier, let reason): (finding.tier, finding.reason, finding.isDamaged) = (tier, reason, false)
+        case .unavailable(let tier, let reason):
+          (finding.tier, finding.reason, finding.isDamaged) = (tier, reason, false)
         case .unreadable(_, let tier, let reason): (finding.tier, finding.reason) = (tier, reason)
         case .staleHandle:
           finding.tier = log.level(of: page.handle).map { store.levelNames[$0] } ?? ""

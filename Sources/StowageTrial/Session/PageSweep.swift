@@ -51,7 +51,9 @@ final class PageSweep: Sendable {
 
   /// Reads a page. What is not to be had now is asked for again, for a second.
   /// - Returns: its tag.
-  static func peek(_ store: Store, _ handle: Handle, into buffer: UnsafeMutableRawBufferPointer) throws(StoreError) -> UInt64 {
+  static func peek(_ store: Store, _ handle: Handle, into buffer: UnsafeMutableRawBufferPointer) throws(StoreError)
+    -> UInt64
+  {
     var attempt = 1
     while true {
       do throws(StoreError) {

@@ -13,7 +13,9 @@ final class BenchPages: @unchecked Sendable {
     self.pageSize = pageSize
     bytes = .allocate(byteCount: order.pageCount * pageSize, alignment: 4096)
     let files = order.pages.map { [$0] } ?? Self.mappedFiles()
-    for file in files where count < order.pageCount { try add(file, most: order.pageCount, isNamed: order.pages != nil) }
+    for file in files where count < order.pageCount {
+      try add(file, most: order.pageCount, isNamed: order.pages != nil)
+    }
     guard count > 0 else { throw CheckEnd.notRun("no page was found in \(files.joined(separator: ", "))") }
   }
 

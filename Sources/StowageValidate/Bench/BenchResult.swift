@@ -17,7 +17,8 @@ public struct CallTimes: Sendable, Codable {
     nanoseconds.sort()
     let sum = nanoseconds.reduce(0.0) { $0 + Double($1) }
     func at(_ share: Double) -> Double {
-      nanoseconds.isEmpty ? 0 : Double(nanoseconds[min(nanoseconds.count - 1, Int(Double(nanoseconds.count) * share))]) / 1000
+      nanoseconds.isEmpty
+        ? 0 : Double(nanoseconds[min(nanoseconds.count - 1, Int(Double(nanoseconds.count) * share))]) / 1000
     }
     mean = nanoseconds.isEmpty ? 0 : sum / Double(nanoseconds.count) / 1000
     p50 = at(0.5)

@@ -17,7 +17,8 @@ enum DescriptorChecks {
     advice: "Return the address of a stowage_tier with its field magic set to STOWAGE_TIER_MAGIC."
   ) { run in
     let magic = UnsafeRawPointer(try run.load().raw).load(as: UInt64.self)
-    try run.expect(magic == 0x3152_4549_5457_5453, "magic is 0x\(String(magic, radix: 16)), expected 0x3152454954575453")
+    try run.expect(
+      magic == 0x3152_4549_5457_5453, "magic is 0x\(String(magic, radix: 16)), expected 0x3152454954575453")
   }
 
   static let size = Check(
@@ -26,10 +27,12 @@ enum DescriptorChecks {
     advice: "Set struct_size to sizeof(stowage_tier)."
   ) { run in
     let raw = UnsafeRawPointer(try run.load().raw)
-    let size = Int(raw.load(fromByteOffset: MemoryLayout<stowage_tier>.offset(of: \stowage_tier.struct_size)!, as: UInt32.self))
+    let size = Int(
+      raw.load(fromByteOffset: MemoryLayout<stowage_tier>.offset(of: \stowage_tier.struct_size)!, as: UInt32.self))
     let least = MemoryLayout<stowage_tier>.offset(of: \stowage_tier.get_extension)!
     try run.expect(
-      (least...65536).contains(size), "struct_size is \(size), expected \(MemoryLayout<stowage_tier>.size), or at least \(least)")
+      (least...65536).contains(size),
+      "struct_size is \(size), expected \(MemoryLayout<stowage_tier>.size), or at least \(least)")
     var sum: UInt8 = 0
     for offset in 0..<size { sum &+= raw.load(fromByteOffset: offset, as: UInt8.self) }
     run.summary = "\(size) bytes, sum \(sum)"
@@ -38,17 +41,20 @@ enum DescriptorChecks {
   static let abi = Check(
     "descriptor-abi", .descriptor, needs: ["descriptor-size"], timeLimit: .seconds(10),
     proves: "It is built against this version of the interface, and asks for no later one.",
-    advice: "Set abi_major and abi_minor to STOWAGE_ABI_MAJOR and STOWAGE_ABI_MINOR, and rebuild against this plugin-sdk."
+    advice:
+      "Set abi_major and abi_minor to STOWAGE_ABI_MAJOR and STOWAGE_ABI_MINOR, and rebuild against this plugin-sdk."
   ) { run in
     let tier = try run.load().descriptor
     let (major, minor) = (tier[\.abi_major], tier[\.abi_minor])
     try run.expect(major == STOWAGE_ABI_MAJOR, "abi_major is \(major), expected \(STOWAGE_ABI_MAJOR)")
     // Drafts before 1.0 promise nothing to each other.
     try run.expect(
-      major > 0 || minor == STOWAGE_ABI_MINOR, "abi_minor is \(minor), expected draft \(STOWAGE_ABI_MAJOR).\(STOWAGE_ABI_MINOR)")
+      major > 0 || minor == STOWAGE_ABI_MINOR,
+      "abi_minor is \(minor), expected draft \(STOWAGE_ABI_MAJOR).\(STOWAGE_ABI_MINOR)")
     let required = tier[\.minor_required]
     try run.expect(
-      required <= UInt16(STOWAGE_ABI_MINOR), "minor_required is \(required), later than this host's \(STOWAGE_ABI_MINOR)")
+      required <= UInt16(STOWAGE_ABI_MINOR),
+      "minor_required is \(required), later than this host's \(STOWAGE_ABI_MINOR)")
   }
 
   static let reserved = Check(
@@ -87,10 +93,12 @@ enum DescriptorChecks {
     advice: "Name the file after the tier: lower-case letters, digits and '-', at most 32, and then .tier.so."
   ) { run in
     let name = try run.load().descriptor.text(\.name) ?? []
-    try run.expect(RawText.isName(name), "name is \(RawText.shown(name)), expected at most 32 lower-case letters, digits and '-'")
+    try run.expect(
+      RawText.isName(name), "name is \(RawText.shown(name)), expected at most 32 lower-case letters, digits and '-'")
     let file = run.order.file.split(separator: "/").last.map(String.init) ?? ""
     try run.expect(
-      file == String(decoding: name, as: UTF8.self) + ".tier.so", "name is \(RawText.shown(name)), but the file is named \(file)")
+      file == String(decoding: name, as: UTF8.self) + ".tier.so",
+      "name is \(RawText.shown(name)), but the file is named \(file)")
   }
 
   static let kinds = Check(
@@ -128,7 +136,8 @@ enum DescriptorChecks {
     advice: "Put flags that a host may overlook into flags_optional, and only STOWAGE_FLAG_* into flags_required."
   ) { run in
     let unknown = try run.load().descriptor[\.flags_required] & ~TierFlags.known.rawValue
-    try run.expect(unknown == 0, "flags_required has bits 0x\(String(unknown, radix: 16)), which this host does not know")
+    try run.expect(
+      unknown == 0, "flags_required has bits 0x\(String(unknown, radix: 16)), which this host does not know")
   }
 
   static let attributes = Check(
@@ -141,14 +150,17 @@ enum DescriptorChecks {
     let isTransform = tier[\.role] == STOWAGE_ROLE_TRANSFORM
     let flags = TierFlags(rawValue: tier[\.flags_required] | tier[\.flags_optional])
     try run.expect(
-      !isTransform || tier[\.lifetime] == STOWAGE_LIFETIME_TRANSIENT, "a transform calls itself persistent, though it holds nothing itself")
+      !isTransform || tier[\.lifetime] == STOWAGE_LIFETIME_TRANSIENT,
+      "a transform calls itself persistent, though it holds nothing itself")
     try run.expect(isTransform || !flags.contains(.lengthPreserving), "a backing calls itself length-preserving")
     guard flags.contains(.mandatory) else { return }
     try run.expect(isTransform, "a backing calls itself mandatory")
     try run.expect(
-      tier[\.access] == STOWAGE_ACCESS_TRANSPARENT, "a mandatory transform is terminal: what it encoded would be decoded below it")
+      tier[\.access] == STOWAGE_ACCESS_TRANSPARENT,
+      "a mandatory transform is terminal: what it encoded would be decoded below it")
     try run.expect(
-      flags.contains(.lengthPreserving), "a mandatory transform does not preserve length: its frames may not fit a slot")
+      flags.contains(.lengthPreserving), "a mandatory transform does not preserve length: its frames may not fit a slot"
+    )
   }
 
   static let functions = Check(
@@ -192,7 +204,8 @@ enum DescriptorChecks {
     try run.expect(isTransform ? backing : transform, "\(other) is not null in a \(own)")
     let size = Int(isTransform ? tier.transformTable![\.struct_size] : tier.backingTable![\.struct_size])
     let least =
-      isTransform ? MemoryLayout<stowage_transform>.size : MemoryLayout<stowage_backing>.offset(of: \stowage_backing.trim)!
+      isTransform
+      ? MemoryLayout<stowage_transform>.size : MemoryLayout<stowage_backing>.offset(of: \stowage_backing.trim)!
     try run.expect((least...65536).contains(size), "struct_size of \(own) is \(size), expected at least \(least)")
   }
 
@@ -209,7 +222,9 @@ enum DescriptorChecks {
       }
     }
     guard let table = tier.backingTable else { return }
-    var fields: [(String, PartialKeyPath<stowage_backing>)] = [("capacity", \.capacity), ("read", \.read), ("write", \.write)]
+    var fields: [(String, PartialKeyPath<stowage_backing>)] = [
+      ("capacity", \.capacity), ("read", \.read), ("write", \.write),
+    ]
     if tier.descriptor[\.lifetime] == STOWAGE_LIFETIME_PERSISTENT {
       fields += [("sync", \.sync), ("root_read", \.root_read), ("root_swap", \.root_swap)]
     } else {
@@ -225,7 +240,9 @@ enum DescriptorChecks {
   ) { run in
     guard let table = try run.load().transformTable else { throw run.notApplicable("it is for transforms") }
     let length = table[\.sidecar_length]
-    try run.expect(length <= STOWAGE_SIDECAR_BYTES_MAX, "sidecar_length is \(length), at most \(STOWAGE_SIDECAR_BYTES_MAX) is allowed")
+    try run.expect(
+      length <= STOWAGE_SIDECAR_BYTES_MAX,
+      "sidecar_length is \(length), at most \(STOWAGE_SIDECAR_BYTES_MAX) is allowed")
   }
 
   static let extensions = Check(
@@ -243,7 +260,8 @@ enum DescriptorChecks {
   }
 
   static let repeats = Check(
-    "descriptor-repeats", .descriptor, needs: ["descriptor-texts", "descriptor-tables"] + DescriptorOptionChecks.all.map(\.id),
+    "descriptor-repeats", .descriptor,
+    needs: ["descriptor-texts", "descriptor-tables"] + DescriptorOptionChecks.all.map(\.id),
     timeLimit: .seconds(15),
     proves: "The descriptor is the same in every process.",
     advice: "Make the descriptor constant: nothing in it may depend on the machine, the time or chance."

@@ -18,7 +18,8 @@ enum DescriptorOptionChecks {
     try run.expect(!tier.isNull(\.options), "options is null, but option_count is \(count)")
     let least = MemoryLayout<stowage_option>.size
     try run.expect(
-      (UInt32(least)...65536).contains(size) && size % 8 == 0, "option_size is \(size), expected \(least), or more and a multiple of 8")
+      (UInt32(least)...65536).contains(size) && size % 8 == 0,
+      "option_size is \(size), expected \(least), or more and a multiple of 8")
   }
 
   private static func options(_ run: CheckRun) throws -> [RawTable<stowage_option>] {
@@ -28,7 +29,9 @@ enum DescriptorOptionChecks {
   }
 
   /// For messages; the key may be anything.
-  private static func name(_ option: RawTable<stowage_option>) -> String { "option \(RawText.shown(option.text(\.key, limit: 64)))" }
+  private static func name(_ option: RawTable<stowage_option>) -> String {
+    "option \(RawText.shown(option.text(\.key, limit: 64)))"
+  }
 
   static let keys = Check(
     "descriptor-option-keys", .descriptor, needs: ["descriptor-options"], timeLimit: .seconds(10),
@@ -39,7 +42,8 @@ enum DescriptorOptionChecks {
     for (index, option) in try options(run).enumerated() {
       let key = option.text(\.key)
       try run.expect(
-        key.map(RawText.isName) == true, "the key of option \(index) is \(RawText.shown(key)), expected at most 32 lower-case letters, digits and '-'")
+        key.map(RawText.isName) == true,
+        "the key of option \(index) is \(RawText.shown(key)), expected at most 32 lower-case letters, digits and '-'")
       try run.expect(seen.insert(key ?? []).inserted, "\(name(option)) stands twice in the table")
     }
   }
@@ -51,7 +55,9 @@ enum DescriptorOptionChecks {
   ) { run in
     for option in try options(run) {
       let (type, flags) = (option[\.type], option[\.flags])
-      try run.expect((STOWAGE_OPTION_FLAG...STOWAGE_OPTION_CHOICE).contains(type), "\(name(option)) has type \(type), expected 1 to 6")
+      try run.expect(
+        (STOWAGE_OPTION_FLAG...STOWAGE_OPTION_CHOICE).contains(type),
+        "\(name(option)) has type \(type), expected 1 to 6")
       let unknown = flags & ~(STOWAGE_OPTION_REQUIRED | STOWAGE_OPTION_SECRET)
       try run.expect(unknown == 0, "\(name(option)) has flags 0x\(String(unknown, radix: 16)), which nobody knows")
     }
@@ -85,7 +91,8 @@ enum DescriptorOptionChecks {
       count += 1
       guard option[\.flags] & STOWAGE_OPTION_REQUIRED == 0 else { continue }
       let fallback = option[\.number_default]
-      try run.expect((low...high).contains(fallback), "the default of \(name(option)) is \(fallback), outside of \(low) to \(high)")
+      try run.expect(
+        (low...high).contains(fallback), "the default of \(name(option)) is \(fallback), outside of \(low) to \(high)")
     }
     if count == 0 { throw run.notApplicable("it has no options that are numbers") }
   }
@@ -93,7 +100,8 @@ enum DescriptorOptionChecks {
   static let choices = Check(
     "descriptor-option-choices", .descriptor, needs: ["descriptor-option-types"], timeLimit: .seconds(10),
     proves: "Choices are listed, each once, and defaults are texts, of a choice one of the list.",
-    advice: "End the list of choices with a null pointer, and let text_default be one of it; other types have no choices."
+    advice:
+      "End the list of choices with a null pointer, and let text_default be one of it; other types have no choices."
   ) { run in
     var count = 0
     for option in try options(run) where option[\.type] > STOWAGE_OPTION_BYTES {
@@ -116,14 +124,21 @@ enum DescriptorOptionChecks {
   ) throws {
     guard let list else { throw run.fail("\(name(option)) is a choice without choices") }
     var choices: [[UInt8]] = []
-    while choices.count < 64, let choice = RawText.bytes(UnsafeRawPointer(bitPattern: list.load(fromByteOffset: choices.count * 8, as: UInt.self))) {
+    while choices.count < 64,
+      let choice = RawText.bytes(
+        UnsafeRawPointer(bitPattern: list.load(fromByteOffset: choices.count * 8, as: UInt.self)))
+    {
       let objection = choice.isEmpty ? "is empty" : RawText.objection(choice)
       try run.expect(objection == nil, "a choice of \(name(option)) \(objection ?? "")")
       try run.expect(!choices.contains(choice), "\(name(option)) has the choice \(RawText.shown(choice)) twice")
       choices.append(choice)
     }
-    try run.expect((1..<64).contains(choices.count), "\(name(option)) has \(choices.isEmpty ? "no choices" : "64 choices or more, or no end of them")")
+    try run.expect(
+      (1..<64).contains(choices.count),
+      "\(name(option)) has \(choices.isEmpty ? "no choices" : "64 choices or more, or no end of them")")
     guard let fallback else { return }
-    try run.expect(choices.contains(fallback), "the default of \(name(option)) is \(RawText.shown(fallback)), which is none of its choices")
+    try run.expect(
+      choices.contains(fallback),
+      "the default of \(name(option)) is \(RawText.shown(fallback)), which is none of its choices")
   }
 }

@@ -14,7 +14,8 @@ enum FileChecks {
   ) { run in
     let file = try elf(run)
     run.summary = "\(file.symbols.count) dynamic symbols, \(file.needed.count) libraries"
-    try run.expect(file.interpreter == nil, "it is a program (it asks for the dynamic linker \(file.interpreter ?? "")), no library")
+    try run.expect(
+      file.interpreter == nil, "it is a program (it asks for the dynamic linker \(file.interpreter ?? "")), no library")
   }
 
   static let rights = Check(
@@ -53,13 +54,16 @@ enum FileChecks {
   ) { run in
     var ending: Set = ["exit", "_exit", "_Exit", "quick_exit", "abort"]
     let starting: Set = [
-      "fork", "vfork", "_Fork", "execl", "execle", "execlp", "execv", "execve", "execveat", "execvp", "execvpe", "fexecve",
+      "fork", "vfork", "_Fork", "execl", "execle", "execlp", "execv", "execve", "execveat", "execvp", "execvpe",
+      "fexecve",
       "posix_spawn", "posix_spawnp", "system", "popen", "daemon",
     ]
     let undefined = Set(try elf(run).symbols.filter { !$0.isDefined }.map(\.name))
     // A language's runtime that was linked in refers to abort for its own emergencies; it can also unwind, which plain C
     // cannot.
-    if undefined.contains("_Unwind_RaiseException") || undefined.contains("_Unwind_Backtrace") { ending.remove("abort") }
+    if undefined.contains("_Unwind_RaiseException") || undefined.contains("_Unwind_Backtrace") {
+      ending.remove("abort")
+    }
     let found = undefined.intersection(ending.union(starting)).sorted()
     try run.expect(found.isEmpty, "it refers to \(found.joined(separator: ", "))")
   }
@@ -74,7 +78,9 @@ enum FileChecks {
       throw run.notRun("this program has no dynamic linker to ask")
     }
     let answer = ProcessCopy.output(of: linker, ["--list", run.order.file])
-    guard let bytes = answer.bytes else { throw run.fail("the dynamic linker cannot list its libraries: \(answer.ended)") }
+    guard let bytes = answer.bytes else {
+      throw run.fail("the dynamic linker cannot list its libraries: \(answer.ended)")
+    }
     let lines = String(decoding: bytes, as: UTF8.self).split(separator: "\n")
     let missing = lines.filter { $0.hasSuffix("=> not found") }.compactMap { $0.split(separator: " ").first }
       .map { $0.trimmingPrefix("\t") }
@@ -83,6 +89,8 @@ enum FileChecks {
   }
 
   private static func elf(_ run: CheckRun) throws -> ElfFile {
-    do { return try ElfFile(contentsOf: run.order.file) } catch let damage as ElfFile.Damage { throw run.fail(damage.reason) }
+    do { return try ElfFile(contentsOf: run.order.file) } catch let damage as ElfFile.Damage {
+      throw run.fail(damage.reason)
+    }
   }
 }

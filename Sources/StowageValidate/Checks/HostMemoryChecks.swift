@@ -16,7 +16,9 @@ enum HostMemoryChecks {
     advice: "Pass memory_free the owner, size and kind that memory_allocate got, and ask for alignments up to 4096."
   ) { run in
     let tier = try live(run)
-    let (allocations, wrong) = CheckHost.books.withLock { ($0.allocations, $0.violations.filter { $0.hasPrefix("memory") }) }
+    let (allocations, wrong) = CheckHost.books.withLock {
+      ($0.allocations, $0.violations.filter { $0.hasPrefix("memory") })
+    }
     tier.close()
     let after = CheckHost.books.withLock { $0.violations.filter { $0.hasPrefix("memory") } }
     guard allocations > 0 || !wrong.isEmpty else { throw run.notApplicable("it asks the host for no memory") }
@@ -50,7 +52,8 @@ enum HostMemoryChecks {
   static let refusedOpen = Check(
     "host-memory-open", .host, needs: ["life-again", "host-memory-freed"],
     proves: "When the host refuses memory, open fails cleanly, at every place, and opens when there is memory again.",
-    advice: "Look at every pointer that memory_allocate gives, undo what open has done so far, and answer STOWAGE_RETRY."
+    advice:
+      "Look at every pointer that memory_allocate gives, undo what open has done so far, and answer STOWAGE_RETRY."
   ) { run in
     let tier = try run.load()
     let table = try tier.table()
@@ -112,7 +115,8 @@ enum HostMemoryChecks {
         run.summary = "\(allowance) places"
         break
       }
-      try expectClean(run, tier.table.role == .transform ? "encode or decode" : "write or read", code, allowance, blocks: blocks)
+      try expectClean(
+        run, tier.table.role == .transform ? "encode or decode" : "write or read", code, allowance, blocks: blocks)
       try tier.work("after a call without memory")
     }
     tier.end(context)
@@ -138,10 +142,12 @@ enum HostMemoryChecks {
     let object = tier.object(tier.run.random.next() >> 1, length: tier.pageSize)
     let room = tier.room(for: tier.pageSize)
     let (code, length) = tier.encode(
-      context, object, page.baseAddress!, output.baseAddress!, room: room, tier.sidecarLength > 0 ? sidecar.baseAddress! : nil)
+      context, object, page.baseAddress!, output.baseAddress!, room: room,
+      tier.sidecarLength > 0 ? sidecar.baseAddress! : nil)
     guard code == STOWAGE_OK, length <= room else { return code }
     return tier.decode(
-      context, object, output.baseAddress!, length: length, page.baseAddress!, tier.sidecarLength > 0 ? sidecar.baseAddress! : nil)
+      context, object, output.baseAddress!, length: length, page.baseAddress!,
+      tier.sidecarLength > 0 ? sidecar.baseAddress! : nil)
   }
 
   /// - Returns: what the body gave, and how many requests for memory were refused in it.
@@ -155,7 +161,8 @@ enum HostMemoryChecks {
     return (result, CheckHost.books.withLock { $0.refusals })
   }
 
-  private static func expectClean(_ run: CheckRun, _ call: String, _ code: Int32, _ allowance: Int, blocks: Int) throws {
+  private static func expectClean(_ run: CheckRun, _ call: String, _ code: Int32, _ allowance: Int, blocks: Int) throws
+  {
     // A tier may also do without what it was refused.
     try run.expect(
       code == STOWAGE_OK || TierCodes.isError(code),

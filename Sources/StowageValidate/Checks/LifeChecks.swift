@@ -53,7 +53,8 @@ enum LifeChecks {
     raw.structSize = MemoryLayout<stowage_open>.size + 64
     let (code, instance) = raw.open(tier)
     try run.expect(
-      code == STOWAGE_OK && instance != nil, "open with a struct_size of \(raw.structSize) answered \(OpenTier.said(code))")
+      code == STOWAGE_OK && instance != nil,
+      "open with a struct_size of \(raw.structSize) answered \(OpenTier.said(code))")
     guard let instance else { return }
     OpenTier(tier, table, raw.arguments, instance: instance).close()
   }
@@ -137,7 +138,9 @@ enum LifeChecks {
   private static func separateTransforms(_ run: CheckRun, _ first: OpenTier, _ open: () throws -> OpenTier) throws {
     let context = try first.context()
     let bench = TransformBench(first, context)
-    guard let encoding = try bench.encode(first.page(11), id: 1) else { throw run.notRun("a page does not fit its room") }
+    guard let encoding = try bench.encode(first.page(11), id: 1) else {
+      throw run.notRun("a page does not fit its room")
+    }
     let second = try open()
     let otherContext = try second.context()
     let otherBench = TransformBench(second, otherContext)
@@ -178,7 +181,8 @@ enum LifeChecks {
     arguments.owner = 2
     arguments.epoch = 2
     arguments.instanceName = table.name + "-2"
-    for option in table.options where isOther && arguments.values[option.key] == nil && run.order.options[option.key] == nil {
+    for option in table.options
+    where isOther && arguments.values[option.key] == nil && run.order.options[option.key] == nil {
       let (low, high) = (option.numberRange.lowerBound, option.numberRange.upperBound)
       switch option.kind {
       case .flag: arguments.values[option.key] = .number(1 - option.numberDefault)

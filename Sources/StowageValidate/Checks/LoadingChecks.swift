@@ -11,7 +11,8 @@ enum LoadingChecks {
   static let link = Check(
     "loading-link", .loading, needs: ["file-shared-library", "file-libraries"], timeLimit: .seconds(10),
     proves: "The dynamic linker loads the library with every symbol resolved, and its constructors do no harm.",
-    advice: "Link against every library whose functions are used (-Wl,-z,defs finds them), and do nothing in constructors."
+    advice:
+      "Link against every library whose functions are used (-Wl,-z,defs finds them), and do nothing in constructors."
   ) { run in
     _ = try LoadedTier.link(run)
     try run.expect(true, "")
@@ -32,7 +33,9 @@ enum LoadingChecks {
     advice: "Export stowage_tier_entry from the library itself, and do not link against another plug-in."
   ) { run in
     let entry = try LoadedTier.entry(run, try LoadedTier.link(run))
-    let file = stowage_file_of_address(unsafeBitCast(entry, to: UnsafeMutableRawPointer.self)).map { String(cString: $0) }
+    let file = stowage_file_of_address(unsafeBitCast(entry, to: UnsafeMutableRawPointer.self)).map {
+      String(cString: $0)
+    }
     try run.expect(
       file.flatMap(FilePaths.real) == FilePaths.real(run.order.file),
       "stowage_tier_entry is not in it but in \(file ?? "no known file"), on which it depends")
@@ -98,7 +101,9 @@ enum LoadingChecks {
   ) { run in
     let file = stowage_memory_file("stowage-output")
     let own = [1, 2].map { (number: Int32($0), copy: fcntl(Int32($0), F_DUPFD_CLOEXEC, 10)) }
-    guard file >= 0, own.allSatisfy({ $0.copy >= 0 }) else { throw run.notRun("no descriptors are left: \(errnoText(errno))") }
+    guard file >= 0, own.allSatisfy({ $0.copy >= 0 }) else {
+      throw run.notRun("no descriptors are left: \(errnoText(errno))")
+    }
     for output in own { dup2(file, output.number) }
     defer { for output in own { dup2(output.copy, output.number) } }
     try callEntry(run)
@@ -124,7 +129,8 @@ enum LoadingChecks {
       best = min(best, .nanoseconds(bytes.withUnsafeBytes { $0.loadUnaligned(as: Int64.self) }))
     }
     run.summary = "\(best / .microseconds(1)) µs".replacing(/\.[0-9]+/, with: "")
-    try run.expectInTime(best < limit, "loading it took \(Int(best / .milliseconds(1))) ms at best, expected less than 100 ms")
+    try run.expectInTime(
+      best < limit, "loading it took \(Int(best / .milliseconds(1))) ms at best, expected less than 100 ms")
   }
 
   /// In a copy of this process, as a process loads a library only once.

@@ -32,7 +32,8 @@ enum TransformKeepingChecks {
 
   static let stateRoom = Check(
     "transform-state-room", .transform, scope: .transforms, needs: ["transform-state"],
-    proves: "state_save with too little room answers TOO_BIG, says how much it needs, and writes nothing past the room.",
+    proves:
+      "state_save with too little room answers TOO_BIG, says how much it needs, and writes nothing past the room.",
     advice: "Compare room with the length first; set *length in both cases."
   ) { run in
     let tier = try run.open(.transform)
@@ -48,7 +49,8 @@ enum TransformKeepingChecks {
       try run.expect(length == state.count, "state_save into a room of \(room) says that it needs \(length) bytes, not \(state.count)")
     }
     let (code, length) = tier.saveState(memory.bytes(state.count), room: state.count)
-    try run.expect(code == STOWAGE_OK && length == state.count, "state_save into just enough room answered \(OpenTier.said(code))")
+    try run.expect(
+      code == STOWAGE_OK && length == state.count, "state_save into just enough room answered \(OpenTier.said(code))")
     tier.close()
   }
 
@@ -73,7 +75,9 @@ enum TransformKeepingChecks {
 
   /// A mandatory tier without state may have a key of its own; wrong bytes are never right.
   private static func expectElsewhere(_ bench: TransformBench, _ encoding: Encoding, _ place: String) throws {
-    guard bench.tier.table.isMandatory, !bench.tier.isLossy else { return try bench.expectBack(encoding, "a page, in \(place),") }
+    guard bench.tier.table.isMandatory, !bench.tier.isLossy else {
+      return try bench.expectBack(encoding, "a page, in \(place),")
+    }
     let run = bench.tier.run
     let (code, output) = bench.decode(encoding)
     if code == STOWAGE_OK {
@@ -98,7 +102,8 @@ enum TransformKeepingChecks {
   static let stateProcess = Check(
     "transform-state-process", .transform, scope: .transforms, needs: ["transform-state"],
     proves: "Another process that loads the state decodes what one encoded.",
-    advice: "What state_save gives must stand for itself: no addresses, no process id, nothing that a library makes up anew."
+    advice:
+      "What state_save gives must stand for itself: no addresses, no process id, nothing that a library makes up anew."
   ) { run in
     let stored = try encodedElsewhere(run)
     let tier = try run.load().open(.transform) { $0.epoch += 1 }

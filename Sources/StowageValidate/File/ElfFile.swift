@@ -43,7 +43,9 @@ private struct ElfImage {
 
   // Segment types and dynamic tags, from the ELF specification.
   private enum Segments { static let load = 1, dynamic = 2, interpreter = 3 }
-  private enum Tags { static let needed = 1, hash = 4, strings = 5, symbols = 6, stringBytes = 10, gnuHash = 0x6FFF_FEF5 }
+  private enum Tags {
+    static let needed = 1, hash = 4, strings = 5, symbols = 6, stringBytes = 10, gnuHash = 0x6FFF_FEF5
+  }
   private static let symbolBytes = 24
 
   /// - Parameter bytes: have passed `ElfCheck`.

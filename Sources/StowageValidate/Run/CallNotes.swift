@@ -8,7 +8,8 @@ internal import Glibc
 /// word of it is a number, and any mixture of two notes is a valid one.
 final class CallNotes: @unchecked Sendable {
   enum Call: UInt64, CaseIterable {
-    case none, entry, open, close, threadOpen, threadClose, encode, decode, capacity, read, write, trim, sync, submit, map
+    case none, entry, open, close, threadOpen, threadClose, encode, decode, capacity, read, write, trim, sync, submit,
+      map
     case rootRead, rootSwap, stateSave, stateLoad, health, getExtension, link
 
     var text: String {

@@ -69,7 +69,8 @@ extension OpenTier {
       HostTable.clearError()
       let code = ask(instance, health)
       try run.expect(code == STOWAGE_OK, "health answered \(Self.said(code))")
-      try run.expect((1...3).contains(health.pointee.state), "health says state \(health.pointee.state), expected 1 to 3")
+      try run.expect(
+        (1...3).contains(health.pointee.state), "health says state \(health.pointee.state), expected 1 to 3")
       let rest = memory.bytes(size)[8...]
       guard known == size else {
         try run.expect(rest.allSatisfy { $0 == 0xA5 }, "health wrote past a struct_size of \(known)")
@@ -81,7 +82,8 @@ extension OpenTier {
         text?.unicodeScalars.allSatisfy { $0.value >= 32 && $0.value != 127 } == true,
         "the message of health is not plain UTF-8")
       try run.expect(
-        health.pointee.state != STOWAGE_HEALTH_GOOD || text == "", "health is good, and its message is not empty: \(text ?? "")")
+        health.pointee.state != STOWAGE_HEALTH_GOOD || text == "",
+        "health is good, and its message is not empty: \(text ?? "")")
     }
   }
 }

@@ -48,7 +48,9 @@ enum CallWatch {
     return body()
   }
 
-  private static func watched(_ table: UnsafeMutablePointer<stowage_transform>) -> UnsafeMutablePointer<stowage_transform> {
+  private static func watched(_ table: UnsafeMutablePointer<stowage_transform>) -> UnsafeMutablePointer<
+    stowage_transform
+  > {
     table.pointee.encode = { instance, context, object, input, output, room, length, sidecar in
       CallWatch.call {
         CallWatch.transform!.pointee.encode(instance, context, object, input, output, room, length, sidecar)

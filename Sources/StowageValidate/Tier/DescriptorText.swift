@@ -54,7 +54,9 @@ enum DescriptorText {
     parts += ["from \(option[\.number_min])", "to \(option[\.number_max])", RawText.shown(option.text(\.text_default))]
     if let list = option.pointer(\.choices) {
       var at = 0
-      while at < 64, let choice = RawText.bytes(UnsafeRawPointer(bitPattern: list.load(fromByteOffset: at * 8, as: UInt.self))) {
+      while at < 64,
+        let choice = RawText.bytes(UnsafeRawPointer(bitPattern: list.load(fromByteOffset: at * 8, as: UInt.self)))
+      {
         parts.append(RawText.shown(choice))
         at += 1
       }

@@ -64,7 +64,9 @@ extension CheckRun {
   func open(_ role: TierRole? = nil, _ settings: CheckHost.Settings = .init()) throws -> OpenTier {
     let tier = try load(settings)
     let table = try tier.table()
-    if let role, table.role != role { throw notApplicable("it is for \(role.rawValue) tiers, this is a \(table.role.rawValue)") }
+    if let role, table.role != role {
+      throw notApplicable("it is for \(role.rawValue) tiers, this is a \(table.role.rawValue)")
+    }
     return try OpenTier(tier, table)
   }
 

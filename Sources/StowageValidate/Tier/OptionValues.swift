@@ -30,9 +30,10 @@ enum OptionValues {
       return (below + above).map { Value(number: $0) }
     case .text: return texts([""])
     case .path: return texts(["", "\(run.order.folder)/no/such/folder/file", run.order.folder, "/dev/null"])
-    case .choice: return texts(["none-of-them", "", String(option.choices[0].dropLast()), option.choices[0] + "x"]).filter {
-      value in !option.choices.contains { Array($0.utf8) == value.text }
-    }
+    case .choice:
+      return texts(["none-of-them", "", String(option.choices[0].dropLast()), option.choices[0] + "x"]).filter {
+        value in !option.choices.contains { Array($0.utf8) == value.text }
+      }
     }
   }
 

@@ -70,7 +70,8 @@ extension LoadedTier {
   /// The descriptor as it lies there, as far as its struct_size reaches.
   var descriptor: RawTable<stowage_tier> {
     let source = UnsafeRawPointer(raw)
-    let size = source.load(fromByteOffset: MemoryLayout<stowage_tier>.offset(of: \stowage_tier.struct_size)!, as: UInt32.self)
+    let size = source.load(
+      fromByteOffset: MemoryLayout<stowage_tier>.offset(of: \stowage_tier.struct_size)!, as: UInt32.self)
     return RawTable(source, size: Int(size))
   }
 

@@ -58,7 +58,9 @@ struct RequestDriver: Sendable {
   /// Not applicable to tiers that take no requests.
   init(_ bench: BackingBench) throws {
     self.bench = bench
-    guard bench.tier.backing.pointee.submit != nil else { throw bench.run.notApplicable("the tier takes no requests (submit)") }
+    guard bench.tier.backing.pointee.submit != nil else {
+      throw bench.run.notApplicable("the tier takes no requests (submit)")
+    }
   }
 
   var now: UInt64 { HostTable.shared.pointee.now_ns() }
@@ -76,7 +78,9 @@ struct RequestDriver: Sendable {
     return pending
   }
 
-  func read(_ slot: Int, _ count: Int) -> PendingRequest { make(UInt32(STOWAGE_OPERATION_READ), slot: slot, count: count) }
+  func read(_ slot: Int, _ count: Int) -> PendingRequest {
+    make(UInt32(STOWAGE_OPERATION_READ), slot: slot, count: count)
+  }
 
   /// One call of submit: its result and *taken.
   func offer(_ requests: ArraySlice<PendingRequest>) -> (code: Int32, taken: Int) {
@@ -103,7 +107,9 @@ struct RequestDriver: Sendable {
       if code == STOWAGE_UNSUPPORTED, rest.count == requests.count {
         throw bench.run.notApplicable("submit answers UNSUPPORTED with these options")
       }
-      guard code == STOWAGE_OK || code == STOWAGE_RETRY else { throw bench.run.fail("submit answered \(OpenTier.said(code))") }
+      guard code == STOWAGE_OK || code == STOWAGE_RETRY else {
+        throw bench.run.fail("submit answered \(OpenTier.said(code))")
+      }
       guard ContinuousClock.now < end else {
         throw bench.run.late(
           "submit took none of \(rest.count) requests (of \(requests.count)) for \(Self.patience * 2)")
@@ -157,7 +163,9 @@ struct RequestDriver: Sendable {
   func expect(_ pending: PendingRequest, _ versions: [Int], _ about: String) throws {
     let slot = Int(pending.request.pointee.slot)
     for (index, version) in versions.enumerated() {
-      guard !bench.holds(pending.room.base + index * bench.tier.pageSize, slot: slot + index, version: version) else { continue }
+      guard !bench.holds(pending.room.base + index * bench.tier.pageSize, slot: slot + index, version: version) else {
+        continue
+      }
       throw bench.run.fail("slot \(slot + index) does not hold what was written to it: \(about)")
     }
     try bench.run.expect(true, "")

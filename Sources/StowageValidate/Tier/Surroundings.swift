@@ -22,7 +22,9 @@ struct Surroundings {
   private static func threadNames() -> [String: String] {
     var names: [String: String] = [:]
     for id in list("/proc/self/task") {
-      let name = FileManager.default.contents(atPath: "/proc/self/task/\(id)/comm").map { String(decoding: $0, as: UTF8.self) }
+      let name = FileManager.default.contents(atPath: "/proc/self/task/\(id)/comm").map {
+        String(decoding: $0, as: UTF8.self)
+      }
       names[id] = name?.trimmingCharacters(in: .whitespacesAndNewlines) ?? ""
     }
     return names

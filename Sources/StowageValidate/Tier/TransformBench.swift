@@ -38,7 +38,8 @@ final class TransformBench {
 
   /// Encodes a page as an object into `room` bytes.
   /// - Returns: the result, *output_length as the tier set it, and the encoding when both make sense.
-  func attempt(_ page: [UInt8], _ object: stowage_object, room: Int) -> (code: Int32, length: Int, encoding: Encoding?) {
+  func attempt(_ page: [UInt8], _ object: stowage_object, room: Int) -> (code: Int32, length: Int, encoding: Encoding?)
+  {
     var output = [UInt8](repeating: 0xA5, count: room + Self.slack)
     var sidecar = [UInt8](repeating: 0xA5, count: tier.sidecarLength + Self.slack)
     let (code, length) = output.withUnsafeMutableBytes { output in
@@ -130,7 +131,9 @@ extension SamplePages {
   }
 
   /// A page of each kind in turn, encoded: what many checks begin with.
-  static func encodings(_ bench: TransformBench, kinds: [Kind] = Kind.allCases, firstId: UInt64 = 1) throws -> [Encoding] {
+  static func encodings(_ bench: TransformBench, kinds: [Kind] = Kind.allCases, firstId: UInt64 = 1) throws
+    -> [Encoding]
+  {
     let run = bench.tier.run
     let pages = Self.kept(run, pageSize: bench.tier.pageSize)
     return try kinds.enumerated().compactMap { index, kind in

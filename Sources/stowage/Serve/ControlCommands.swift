@@ -7,7 +7,8 @@ internal import StowageTrial
 struct StatusCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "status", abstract: "Say how a daemon ('stowage serve') is: exports, clients, levels.",
-    discussion: "Ends with 3 when no daemon runs there, with 4 when what is there is none of yours, or of another version.")
+    discussion:
+      "Ends with 3 when no daemon runs there, with 4 when what is there is none of yours, or of another version.")
 
   @OptionGroup var control: ControlOptions
   @Flag(help: "Write JSON.") var json = false

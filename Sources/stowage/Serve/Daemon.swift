@@ -36,12 +36,7 @@ final class Daemon: @unchecked Sendable {
     var opening = try StoreOpening(
       command: command, settings: settings, memory: memory, defaultMemory: Self.defaultMemory)
     var notes = opening.resolved.notes
-    if settings.swap == true {
-      let admitted = try SwapMode.admit(opening.resolved.chain, isDefault: file.tiers == nil)
-      opening.resolved.chain = admitted.chain
-      opening.resolved.configuration.locksMemory = true
-      notes += admitted.notes
-    }
+    if settings.swap == true { notes += try opening.keepOnlySwapSafe(isDefault: file.tiers == nil) }
     isChangeable = opening.resolved.configuration.isChainChangeable
     wasSuspended = opening.wasSuspended
     // Sockets before the store: who is in use already must not touch another's session.
@@ -50,11 +45,7 @@ final class Daemon: @unchecked Sendable {
     var opened: [Listener] = []
     var half: Store?
     do {
-      for descriptor in ServiceManager.activatedDescriptors() {
-        opened.append(try Listener(activated: descriptor))
-        try Self.check(opened[opened.count - 1].address, settings)
-      }
-      if opened.isEmpty || !settings.listen.isEmpty { for address in addresses { opened.append(try Listener(address)) } }
+      try Self.listen(addresses, settings, &opened)
       let drops = DropRelay()
       if settings.swap == true { notes += try SwapMode.enter() }
       // From here on there is something to lose: who asks for the end gets an orderly one, when all is open.
@@ -78,6 +69,20 @@ final class Daemon: @unchecked Sendable {
     for note in notes + store.warnings + exports.notes { output.note(note) }
   }
 
+  /// Takes over the sockets of the service manager, and opens those of the settings. What is open when it fails is in
+  /// the list.
+  private static func listen(
+    _ addresses: [ListenAddress], _ settings: ServeSettings, _ listeners: inout [Listener]
+  ) throws {
+    for descriptor in ServiceManager.activatedDescriptors() {
+      let listener = try Listener(activated: descriptor)
+      listeners.append(listener)
+      try check(listener.address, settings)
+    }
+    guard listeners.isEmpty || !settings.listen.isEmpty else { return }
+    for address in addresses { listeners.append(try Listener(address)) }
+  }
+
   private static func addresses(_ settings: ServeSettings) throws -> [ListenAddress] {
     let texts = settings.listen.isEmpty ? ["unix:\(FilePaths.folder(of: settings.control!))/nbd.sock"] : settings.listen
     return try texts.map { text in
@@ -94,11 +99,13 @@ final class Daemon: @unchecked Sendable {
   /// Clients of other machines must be known: a certificate of the server's alone hides what is said, from whomever.
   private static func check(_ address: ListenAddress, _ settings: ServeSettings) throws(ExportError) {
     let tls = settings.tls
-    let knowsClients = tls.isRequired == true && (tls.clientAuthority != nil || (tls.psk != nil && tls.certificate == nil))
+    let knowsClients =
+      tls.isRequired == true && (tls.clientAuthority != nil || (tls.psk != nil && tls.certificate == nil))
     guard address.isLocal || knowsClients || settings.insecure == true else {
       throw ExportError(
         "other machines can reach \(address), and nothing keeps them from reading the disks; require TLS that knows its "
-          + "clients (--tls-required, and --tls-client-authority or --tls-psk without a certificate), or say --insecure")
+          + "clients (--tls-required, and --tls-client-authority or --tls-psk without a certificate), or say --insecure"
+      )
     }
   }
 
@@ -201,7 +208,8 @@ final class Daemon: @unchecked Sendable {
     ServiceManager.notify("STOPPING=1")
     server.stop()
     store.close()
-    self.output.ended("stopped; \(blocks) blocks were given up", ["state": .text("stopped"), "blocks_lost": .number(blocks)])
+    self.output.ended(
+      "stopped; \(blocks) blocks were given up", ["state": .text("stopped"), "blocks_lost": .number(blocks)])
     return .ended(.object(["state": .text("stopped"), "blocks_lost": .number(blocks)]))
   }
 

@@ -48,7 +48,9 @@ struct DaemonControl {
   // MARK: Tiers
 
   private func name(_ request: ControlRequest) throws -> String {
-    guard let name = request.arguments["tier"], !name.isEmpty else { throw ExportError("the name of a tier is missing") }
+    guard let name = request.arguments["tier"], !name.isEmpty else {
+      throw ExportError("the name of a tier is missing")
+    }
     return name
   }
 

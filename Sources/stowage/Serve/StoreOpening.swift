@@ -40,7 +40,18 @@ struct StoreOpening {
           + "--swap-file and --swap-size, or end the configuration's chain in plugin = \"swapfile\"")
     }
     resolved.configuration.session = SessionConfiguration(
-      name: name, attributes: Self.attributes, start: old == nil ? .create(replacing: false) : .resume(force: command.force))
+      name: name, attributes: Self.attributes,
+      start: old == nil ? .create(replacing: false) : .resume(force: command.force))
+  }
+
+  /// The chain as one that the kernel may swap to.
+  /// - Parameter isDefault: nobody has said which tiers.
+  /// - Returns: what the user should know.
+  mutating func keepOnlySwapSafe(isDefault: Bool) throws -> [String] {
+    let admitted = try SwapMode.admit(resolved.chain, isDefault: isDefault)
+    resolved.chain = admitted.chain
+    resolved.configuration.locksMemory = true
+    return admitted.notes
   }
 
   /// Opens the store.
@@ -78,7 +89,9 @@ struct StoreOpening {
   private static func session(_ command: ServeCommand, _ place: [String: OptionInput]) throws
     -> (file: SessionFile, description: SessionDescription)?
   {
-    guard let path = try path(command, place), let file = try? SessionFile(path), file.kind == .swapFile else { return nil }
+    guard let path = try path(command, place), let file = try? SessionFile(path), file.kind == .swapFile else {
+      return nil
+    }
     do {
       return (file, try file.describe(command.chain.plugins.finder))
     } catch StoreError.session(.none, _) {

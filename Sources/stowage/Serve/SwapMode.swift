@@ -8,7 +8,8 @@ internal import StowageNBD
 /// kernel would have to swap out to give.
 enum SwapMode {
   /// Tiers that can be used; the others are left out of a default chain, and refused in one that was asked for.
-  static func admit(_ chain: [ChainTier], isDefault: Bool) throws(ExportError) -> (chain: [ChainTier], notes: [String]) {
+  static func admit(_ chain: [ChainTier], isDefault: Bool) throws(ExportError) -> (chain: [ChainTier], notes: [String])
+  {
     let unfit = chain.filter { !$0.table.flags.contains(.swapSafe) }
     // What is mandatory is never left out: data would go on without what protects it.
     guard (isDefault && !unfit.contains { $0.table.isMandatory }) || unfit.isEmpty else {

@@ -8,12 +8,14 @@ struct TiersCommand: ParsableCommand {
     commandName: "tiers", abstract: "Look at a daemon's tiers, and change them while it serves.",
     discussion: "Tiers of a store with a session come and go only between two runs.",
     subcommands: [
-      TiersListCommand.self, TiersAddCommand.self, TiersDrainCommand.self, TiersRemoveCommand.self, TiersSetCommand.self,
+      TiersListCommand.self, TiersAddCommand.self, TiersDrainCommand.self, TiersRemoveCommand.self,
+      TiersSetCommand.self,
     ], defaultSubcommand: TiersListCommand.self)
 }
 
 struct TiersListCommand: ParsableCommand {
-  static let configuration = CommandConfiguration(commandName: "list", abstract: "List the levels, nearest to RAM first.")
+  static let configuration = CommandConfiguration(
+    commandName: "list", abstract: "List the levels, nearest to RAM first.")
 
   @OptionGroup var control: ControlOptions
   @Flag(help: "Write JSON.") var json = false
@@ -29,7 +31,8 @@ struct TiersAddCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "add", abstract: "Take a plug-in into the chain, at the place that its priority gives it.")
 
-  @Argument(help: ArgumentHelp("The plug-in, such as zstd; the daemon finds it in its plug-in path.", valueName: "plugin"))
+  @Argument(
+    help: ArgumentHelp("The plug-in, such as zstd; the daemon finds it in its plug-in path.", valueName: "plugin"))
   var plugin: String
   @Option(help: ArgumentHelp("The tier's name in the chain (default: the plug-in's).", valueName: "name"))
   var name: String?
@@ -89,7 +92,9 @@ struct TiersSetCommand: ParsableCommand {
     guard limit != nil || memory != nil else {
       throw ValidationError("say what to set: --limit SIZE of a tier, or --memory SIZE")
     }
-    guard (limit == nil) == (tier == nil) else { throw ValidationError("--limit and the tier whose limit it is go together") }
+    guard (limit == nil) == (tier == nil) else {
+      throw ValidationError("--limit and the tier whose limit it is go together")
+    }
   }
 
   func run() throws {

@@ -59,7 +59,7 @@ static int32_t encode(stowage_instance *raw, stowage_context *raw_context, const
   add(b, ENCODES, 1);
   if (get(b, ENCODE_DELAY_US) > 0) {
     add(b, IN_ENCODE, 1);
-    usleep((useconds_t)get(b, ENCODE_DELAY_US));
+    wait_us(b, ENCODE_DELAY_US);
     add(b, IN_ENCODE, -1);
   }
   if (get(b, ENCODE_CODE) != 0 && charged(b, ENCODE_CHARGES))
@@ -178,21 +178,11 @@ static stowage_transform transform = {
 };
 
 static stowage_tier tier = {
-    .magic = STOWAGE_TIER_MAGIC,
-    .struct_size = sizeof(stowage_tier),
-    .abi_major = STOWAGE_ABI_MAJOR,
-    .abi_minor = STOWAGE_ABI_MINOR,
-    .minor_required = STOWAGE_ABI_MINOR,
+    FAULTY_TIER,
     .role = STOWAGE_ROLE_TRANSFORM,
     .lifetime = STOWAGE_LIFETIME_TRANSIENT,
-    .access = STOWAGE_ACCESS_TERMINAL,
     .priority = 100,
-    .thread_model = STOWAGE_THREADS_PARALLEL,
-    .name = FIXTURE_NAME,
-    .version = "1.0.0",
     .summary = "A transform that fails as it is told",
-    .open = tier_open,
-    .close = tier_close,
     .thread_open = thread_open,
     .thread_close = thread_close,
     .health = health,

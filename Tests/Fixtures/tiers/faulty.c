@@ -113,11 +113,14 @@ static int32_t do_sync(instance *self) {
   return STOWAGE_OK;
 }
 
+static void be_slow(instance *self, uint32_t operation) {
+  if (operation == STOWAGE_OPERATION_READ) wait_us(self->control, READ_DELAY_US);
+  if (operation == STOWAGE_OPERATION_WRITE) wait_us(self->control, WRITE_DELAY_US);
+}
+
 static void wait_while_hung(instance *self, uint32_t operation, uint64_t slot, uint32_t count) {
   block *b = self->control;
-  int64_t delay = operation == STOWAGE_OPERATION_READ ? get(b, READ_DELAY_US)
-                  : operation == STOWAGE_OPERATION_WRITE ? get(b, WRITE_DELAY_US) : 0;
-  if (delay > 0) usleep((useconds_t)delay);
+  be_slow(self, operation);
   if (!hangs(self, operation, slot, count)) return;
   add(b, HANGING, 1);
   while (hangs(self, operation, slot, count)) usleep(500);
@@ -249,9 +252,7 @@ static void *serve(void *raw) {
       usleep(100);
       continue;
     }
-    int64_t delay = ready->operation == STOWAGE_OPERATION_READ ? get(self->control, READ_DELAY_US)
-                    : ready->operation == STOWAGE_OPERATION_WRITE ? get(self->control, WRITE_DELAY_US) : 0;
-    if (delay > 0) usleep((useconds_t)delay);
+    be_slow(self, ready->operation);
     ready->complete(ready, perform(self, ready));
   }
 }
@@ -328,21 +329,11 @@ static stowage_backing backing = {
 };
 
 static stowage_tier tier = {
-    .magic = STOWAGE_TIER_MAGIC,
-    .struct_size = sizeof(stowage_tier),
-    .abi_major = STOWAGE_ABI_MAJOR,
-    .abi_minor = STOWAGE_ABI_MINOR,
-    .minor_required = STOWAGE_ABI_MINOR,
+    FAULTY_TIER,
     .role = STOWAGE_ROLE_BACKING,
     .lifetime = STOWAGE_LIFETIME_PERSISTENT,
-    .access = STOWAGE_ACCESS_TERMINAL,
     .priority = 900,
-    .thread_model = STOWAGE_THREADS_PARALLEL,
-    .name = FIXTURE_NAME,
-    .version = "1.0.0",
     .summary = "A backing that fails as it is told",
-    .open = tier_open,
-    .close = tier_close,
     .health = tier_health,
     .backing = &backing,
 };

@@ -73,10 +73,21 @@ static inline int32_t fail_as(block *b, int code, int silent, const char *text) 
   return (int32_t)get(b, code);
 }
 
+static inline void wait_us(block *b, int knob) {
+  if (get(b, knob) > 0) usleep((useconds_t)get(b, knob));
+}
+
 static inline int32_t tell_health(block *b, int state, stowage_health *health) {
   health->state = (uint32_t)get(b, state);
   if (health->state > STOWAGE_HEALTH_GOOD) strcpy(health->message, "told to be unwell");
   return STOWAGE_OK;
 }
+
+// What the descriptors have in common.
+#define FAULTY_TIER                                                                                        \
+  .magic = STOWAGE_TIER_MAGIC, .struct_size = sizeof(stowage_tier), .abi_major = STOWAGE_ABI_MAJOR,        \
+  .abi_minor = STOWAGE_ABI_MINOR, .minor_required = STOWAGE_ABI_MINOR, .access = STOWAGE_ACCESS_TERMINAL,  \
+  .thread_model = STOWAGE_THREADS_PARALLEL, .name = FIXTURE_NAME, .version = "1.0.0", .open = tier_open,   \
+  .close = tier_close
 
 #endif

@@ -95,7 +95,8 @@ enum AuthorHost {
     accounts.withLock { accounts in
       let block = accounts[owner]?.blocks.removeValue(forKey: UInt(bitPattern: memory))
       guard let block, block == (size, kind) else {
-        accounts[owner]?.complaints.append("free of \(size) bytes of kind \(kind), allocated as \(String(describing: block))")
+        accounts[owner]?.complaints.append(
+          "free of \(size) bytes of kind \(kind), allocated as \(String(describing: block))")
         return
       }
       accounts[owner]?.bytes -= size

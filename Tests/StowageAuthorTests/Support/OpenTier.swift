@@ -17,7 +17,9 @@ struct LoadedTier: @unchecked Sendable {
     }
     guard let symbol = dlsym(library, STOWAGE_TIER_ENTRY_NAME) else { throw TestFailure("\(file) has no entry") }
     typealias Entry = @convention(c) (UnsafePointer<stowage_host>) -> UnsafePointer<stowage_tier>?
-    guard let table = unsafeBitCast(symbol, to: Entry.self)(host) else { throw TestFailure("\(file) gave no descriptor") }
+    guard let table = unsafeBitCast(symbol, to: Entry.self)(host) else {
+      throw TestFailure("\(file) gave no descriptor")
+    }
     self.table = table
   }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import CStowageTier
 import Foundation
+import StowageBasics
 import StowageTestSupport
 import Testing
 
@@ -28,10 +29,10 @@ enum TierChecks {
   static func small(_ tier: LoadedTier) -> [String: Int64] { tier.backing == nil ? [:] : ["size": 1 << 20] }
 
   static func pages(_ length: Int) -> [[UInt8]] {
-    var random = SystemRandomNumberGenerator()
+    var random = SeededRandom(TestSeed.value, #function)
     return [
       [UInt8](repeating: 0, count: length),
-      (0..<length).map { _ in UInt8.random(in: 0...255, using: &random) },
+      (0..<length).map { _ in UInt8(truncatingIfNeeded: random.next()) },
       (0..<length).map { UInt8(truncatingIfNeeded: $0 / 5) },
       (0..<length).map { UInt8($0 % 200 < 140 ? 9 : $0 % 7) },
     ]

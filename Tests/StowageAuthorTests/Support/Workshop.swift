@@ -6,7 +6,9 @@ import StowageTestSupport
 /// Makes and builds new tiers as an author does: with the `stowage` command on the path, and make.
 enum Workshop {
   /// Makes `folder/NAME` with `stowage plugins new`.
-  static func make(_ name: String, _ language: TierTemplateLanguage, _ role: TierTemplateRole, in folder: TemporaryFolder)
+  static func make(
+    _ name: String, _ language: TierTemplateLanguage, _ role: TierTemplateRole, in folder: TemporaryFolder
+  )
     throws -> URL
   {
     let made = try Command.stowage(
@@ -18,7 +20,9 @@ enum Workshop {
   /// Builds NAME.tier.so with make in the folder.
   static func build(_ name: String, in folder: URL) throws -> String {
     let built = try run("make", in: folder)
-    guard built.status == 0 else { throw TestFailure("make in \(folder.path): \(built.errors) \(built.output.suffix(2000))") }
+    guard built.status == 0 else {
+      throw TestFailure("make in \(folder.path): \(built.errors) \(built.output.suffix(2000))")
+    }
     return folder.appendingPathComponent("\(name).tier.so").path
   }
 

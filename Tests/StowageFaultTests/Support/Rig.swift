@@ -233,8 +233,10 @@ final class Rig {
   /// Where the pages are, for messages.
   var whereabouts: String {
     let now = statistics
-    return now.levels.map { "\($0.name): \($0.pages) pages, \($0.ramBytes) RAM, \($0.diskBytes) of \($0.limitBytes) disk" }
-      .joined(separator: "; ") + "; \(now.pages) pages, \(now.ramBytes) of \(now.memoryLimit)"
+    return now.levels.map {
+      "\($0.name): \($0.pages) pages, \($0.ramBytes) RAM, \($0.diskBytes) of \($0.limitBytes) disk"
+    }
+    .joined(separator: "; ") + "; \(now.pages) pages, \(now.ramBytes) of \(now.memoryLimit)"
   }
 
   func seed(_ handle: Handle) -> UInt64 { seeds[handle] ?? 0 }

@@ -20,7 +20,7 @@ final class DaemonRig {
       try FileManager.default.setAttributes([.posixPermissions: 0o755], ofItemAtPath: target.path)
     }
     let key = folder.file("key")
-    try Data((0..<32).map { _ in UInt8.random(in: .min ... .max) }).write(to: key)
+    try TestSeed.key("daemon").write(to: key)
     try FileManager.default.setAttributes([.posixPermissions: 0o600], ofItemAtPath: key.path)
   }
 

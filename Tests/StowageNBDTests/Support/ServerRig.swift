@@ -86,13 +86,3 @@ struct ProcessFigures: Equatable {
     return false
   }
 }
-
-/// The seed of random tests: STOWAGE_TEST_SEED, or another one each time.
-enum TestSeed {
-  static func take(_ name: String) -> UInt64 {
-    let seed = ProcessInfo.processInfo.environment["STOWAGE_TEST_SEED"].flatMap { UInt64($0) }
-      ?? UInt64(UInt32.random(in: .min ... .max))
-    print("\(name): STOWAGE_TEST_SEED=\(seed)")
-    return seed
-  }
-}

@@ -33,23 +33,18 @@ extension RekeyTier where Self: ~Copyable {
 }
 
 /// The table of `stowage.tier.rekey/1`. Keep it in a global `let`: it is never freed.
-public struct RekeyExtension: @unchecked Sendable {
+public struct RekeyExtension: Sendable {
   /// As in the table: from, to, state, room, length.
   public typealias Answer =
     @convention(c) (OpaquePointer, OpaquePointer, UnsafeMutablePointer<UInt8>?, Int, UnsafeMutablePointer<Int>) -> Int32
 
-  private let table: UnsafePointer<stowage_rekey_extension>
+  private let table: ExtensionTable<stowage_rekey_extension>
 
   public init(_ answer: Answer) {
-    let table = UnsafeMutablePointer<stowage_rekey_extension>.allocate(capacity: 1)
-    table.initialize(
-      to: stowage_rekey_extension(
-        struct_size: UInt32(MemoryLayout<stowage_rekey_extension>.stride), reserved: 0, rekey: answer))
-    self.table = UnsafePointer(table)
+    let size = UInt32(MemoryLayout<stowage_rekey_extension>.stride)
+    table = ExtensionTable(STOWAGE_EXTENSION_REKEY, .init(struct_size: size, reserved: 0, rekey: answer))
   }
 
   /// Its table if this is what the host asks for.
-  public func table(_ id: UnsafePointer<CChar>) -> UnsafeRawPointer? {
-    String(cString: id) == STOWAGE_EXTENSION_REKEY ? UnsafeRawPointer(table) : nil
-  }
+  public func table(_ id: UnsafePointer<CChar>) -> UnsafeRawPointer? { table.table(id) }
 }

@@ -31,7 +31,8 @@ public struct TierArguments {
   public func number(_ key: StaticString) throws(TierError) -> Int {
     let (value, option) = try entry(key)
     guard value.number >= option.number_min, value.number <= option.number_max else {
-      throw host.fail(.invalid, "option '\(key)' is \(value.number), not from \(option.number_min) to \(option.number_max)")
+      throw host.fail(
+        .invalid, "option '\(key)' is \(value.number), not from \(option.number_min) to \(option.number_max)")
     }
     return Int(value.number)
   }

@@ -12,26 +12,38 @@ import CStowageTier
 ///     }
 public typealias TierExtensionFunction = @convention(c) (UnsafePointer<CChar>) -> UnsafeRawPointer?
 
+/// An extension's table with the id that it goes by. It lives for ever.
+struct ExtensionTable<Table>: @unchecked Sendable {
+  private let id: String
+  private let table: UnsafePointer<Table>
+
+  init(_ id: String, _ table: Table) {
+    let place = UnsafeMutablePointer<Table>.allocate(capacity: 1)
+    place.initialize(to: table)
+    (self.id, self.table) = (id, UnsafePointer(place))
+  }
+
+  /// The table if this is what the host asks for.
+  func table(_ wanted: UnsafePointer<CChar>) -> UnsafeRawPointer? {
+    String(cString: wanted) == id ? UnsafeRawPointer(table) : nil
+  }
+}
+
 /// The extension `stowage.tier.describe/1`: says in one line what the tier runs on here, such as a library's version.
 /// Keep it in a global `let`: its table is never freed.
-public struct DescribeExtension: @unchecked Sendable {
+public struct DescribeExtension: Sendable {
   /// Writes the line to the room and sets the length; best by ``write(_:_:_:_:)``.
   public typealias Answer = @convention(c) (UnsafeMutablePointer<CChar>, Int, UnsafeMutablePointer<Int>) -> Int32
 
-  private let table: UnsafePointer<stowage_describe_extension>
+  private let table: ExtensionTable<stowage_describe_extension>
 
   public init(_ answer: Answer) {
-    let table = UnsafeMutablePointer<stowage_describe_extension>.allocate(capacity: 1)
-    table.initialize(
-      to: stowage_describe_extension(
-        struct_size: UInt32(MemoryLayout<stowage_describe_extension>.stride), reserved: 0, describe: answer))
-    self.table = UnsafePointer(table)
+    let size = UInt32(MemoryLayout<stowage_describe_extension>.stride)
+    table = ExtensionTable(STOWAGE_EXTENSION_DESCRIBE, .init(struct_size: size, reserved: 0, describe: answer))
   }
 
   /// Its table if this is what the host asks for.
-  public func table(_ id: UnsafePointer<CChar>) -> UnsafeRawPointer? {
-    String(cString: id) == STOWAGE_EXTENSION_DESCRIBE ? UnsafeRawPointer(table) : nil
-  }
+  public func table(_ id: UnsafePointer<CChar>) -> UnsafeRawPointer? { table.table(id) }
 
   /// Writes a line, cut between characters where it does not fit. The code for the host.
   public static func write(

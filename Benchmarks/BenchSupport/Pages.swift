@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 import Foundation
 
-let pageBytes = 4096
+@inlinable package var pageBytes: Int { 4096 }
 
 /// Pages in memory that never change once made, so that threads may share them.
-struct Pages: @unchecked Sendable {
-  let bytes: UnsafeMutableRawBufferPointer
-  let count: Int
+package struct Pages: @unchecked Sendable {
+  @usableFromInline let bytes: UnsafeMutableRawBufferPointer
+  package let count: Int
 
   /// The first pages of a file. Those of one repeated word are left out, as neither a store nor zram encodes them.
-  init(file: String, most: Int) throws {
+  package init(file: String, most: Int) throws {
     guard let handle = FileHandle(forReadingAtPath: file) else { throw Failure("\(file) cannot be read") }
     let data = try handle.read(upToCount: most * pageBytes) ?? Data()
     let all = data.count / pageBytes
@@ -26,12 +26,13 @@ struct Pages: @unchecked Sendable {
     (bytes, count) = (room, kept)
   }
 
-  subscript(_ index: Int) -> UnsafeRawBufferPointer {
+  @inlinable
+  package subscript(_ index: Int) -> UnsafeRawBufferPointer {
     UnsafeRawBufferPointer(start: bytes.baseAddress! + index * pageBytes, count: pageBytes)
   }
 
   /// Ends the benchmark unless these are the bytes of the page: a figure over wrong bytes is worth nothing.
-  func check(_ index: Int, _ address: UnsafeRawPointer, _ from: String) throws {
+  package func check(_ index: Int, _ address: UnsafeRawPointer, _ from: String) throws {
     guard memcmp(address, bytes.baseAddress! + index * pageBytes, pageBytes) == 0 else {
       throw Failure("page \(index) came back from \(from) with other contents")
     }
@@ -39,29 +40,8 @@ struct Pages: @unchecked Sendable {
 }
 
 /// Page-aligned memory that has been written once, so that no figure has its first page faults in it.
-func warmBuffer(pages: Int) -> UnsafeMutableRawBufferPointer {
+package func warmBuffer(pages: Int) -> UnsafeMutableRawBufferPointer {
   let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: pages * pageBytes, alignment: pageBytes)
   memset(buffer.baseAddress!, 1, buffer.count)
   return buffer
-}
-
-/// Xorshift: the same numbers for the same seed.
-struct Dice {
-  private var state: UInt64
-  init(seed: UInt64) { state = (seed &+ 1) &* 0x9E37_79B9_7F4A_7C15 | 1 }
-
-  mutating func next() -> UInt64 {
-    state ^= state << 13
-    state ^= state >> 7
-    state ^= state << 17
-    return state
-  }
-
-  mutating func below(_ bound: Int) -> Int { Int(next() >> 11) % bound }
-
-  mutating func shuffled(_ count: Int) -> [Int] {
-    var order = Array(0..<count)
-    for index in stride(from: count - 1, to: 0, by: -1) { order.swapAt(index, below(index + 1)) }
-    return order
-  }
 }
