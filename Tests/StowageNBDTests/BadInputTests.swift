@@ -141,6 +141,21 @@ extension NBDTests {
       try rig.waitUntilIdle()
     }
 
+    @Test("those that were let go in the handshake take nobody's place", .timeLimit(.minutes(2)))
+    func floodedServer() throws {
+      var settings = ServerSettings()
+      settings.connectionsMax = 1
+      let rig = try ServerRig(server: settings)
+      for _ in 0..<20 {
+        // More than there is room for: the oldest go, and need a moment for that.
+        let flood = try (0..<300).map { _ in try RawClient(rig.path) }
+        try checkServes(rig)
+        withExtendedLifetime(flood) {}
+        try rig.waitUntilIdle()
+      }
+      #expect(rig.server.served == 20)
+    }
+
     /// A ring of io_uring interrupts the threads that have used it some milliseconds after it was closed. Test clients must
     /// not take that for the end of a connection.
     @Test("a test client goes on when a ring that its thread has used is gone", .timeLimit(.minutes(1)))
