@@ -29,8 +29,8 @@ public final class PluginWatch {
     descriptor = inotify_init1(Int32(O_CLOEXEC | O_NONBLOCK))
     guard descriptor >= 0 else { throw .helper("folders cannot be watched: \(errnoText(errno))") }
     _ = watchFolders()
+    // The deinitialiser closes it, also now.
     guard !folders.isEmpty else {
-      close(descriptor)
       throw .helper("none of the plug-in folders can be watched: \(finder.path.folders.joined(separator: ", "))")
     }
     for file in PluginSearch(finder.path).files { known[file.file] = FileStamp(of: file.file) }

@@ -143,6 +143,51 @@ extension NBDTests {
       try rig.waitUntilIdle()
     }
 
+    @Test("those that were let go in the handshake take nobody's place", .timeLimit(.minutes(2)))
+    func floodedServer() throws {
+      var settings = ServerSettings()
+      settings.connectionsMax = 1
+      let rig = try ServerRig(server: settings)
+      for _ in 0..<20 {
+        // More than there is room for: the oldest go, and need a moment for that.
+        let flood = try (0..<300).map { _ in try RawClient(rig.path) }
+        try checkServes(rig)
+        withExtendedLifetime(flood) {}
+        try rig.waitUntilIdle()
+      }
+      #expect(rig.server.served == 20)
+    }
+
+    /// A ring of io_uring interrupts the threads that have used it some milliseconds after it was closed. Test clients must
+    /// not take that for the end of a connection.
+    @Test("a test client goes on when a ring that its thread has used is gone", .timeLimit(.minutes(1)))
+    func interruptedClient() throws {
+      let rig = try ServerRig()
+      let client = try RawClient(rig.path)
+      try client.greet()
+      var disk = ChainTier(try TierLibrary.shipped("swapfile"))
+      disk.options["path"] = .text(rig.folder.file("swap").path)
+      disk.options["size"] = .number(64 << 20)
+      let store = try Store(configuration: StoreConfiguration(memoryLimit: 8 << 20), chain: [disk])
+      var generator = SeededRandom(seed: 1)
+      let page = UnsafeMutableRawBufferPointer.allocate(byteCount: 4096, alignment: 4096)
+      defer { page.deallocate() }
+      var handles: [Handle] = []
+      for _ in 0..<4000 {
+        for index in page.indices { page[index] = UInt8(truncatingIfNeeded: generator.next()) }
+        handles.append(try store.put(UnsafeRawBufferPointer(page), tag: 0))
+      }
+      for handle in handles { _ = try store.peek(handle, into: page) }
+      store.close()
+      let server = rig.server
+      let ending = Background {
+        usleep(200_000)
+        server.stop()
+      }
+      #expect(client.isClosed())
+      ending.join(within: 60)
+    }
+
     @Test("a client that takes nothing in stalls nobody else", .timeLimit(.minutes(2)))
     func deafClient() throws {
       let rig = try ServerRig()

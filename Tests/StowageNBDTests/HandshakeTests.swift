@@ -15,6 +15,30 @@ extension NBDTests {
       return try ServerRig([ExportSettings(name: "first", size: 64 << 20), second])
     }
 
+    @Test("a server that is to have TLS and nothing for it is refused, whoever makes it")
+    func needsMaterial() throws {
+      let rig = try rig()
+      var settings = ServerSettings()
+      settings.requiresTLS = true
+      #expect(throws: ExportError.self) { try NBDServer(rig.exports, settings) }
+      // Nothing, half of a pair, and an authority alone.
+      let files: [(inout TLSSettings) -> Void] = [
+        { _ in }, { $0.certificate = "absent" }, { $0.key = "absent" }, { $0.clientAuthority = "absent" },
+        { ($0.psk, $0.clientAuthority) = ("absent", "absent") },
+      ]
+      for (number, fill) in files.enumerated() {
+        var tls = TLSSettings()
+        fill(&tls)
+        settings.tls = tls
+        do {
+          _ = try NBDServer(rig.exports, settings)
+          Issue.record("number \(number) was taken")
+        } catch {
+          #expect("\(error)".contains("certificate"), "number \(number): \(error)")
+        }
+      }
+    }
+
     @Test func listsExports() throws {
       let rig = try rig()
       let client = try RawClient(rig.path)

@@ -181,8 +181,9 @@ extension NBDTests {
       let rig = try DaemonRig()
       let chain = ["--swap-file", "swap", "--swap-size", "64MiB", "--plugin-path", "plugins", "--plugin-path-only"]
       func refusal(_ arguments: String...) throws -> String {
+        // One that is not refused would serve for ever.
         let outcome = try Command.run(
-          Command.stowage, ["serve"] + arguments + chain,
+          "/usr/bin/timeout", ["60", Command.stowage, "serve"] + arguments + chain,
           environment: ["XDG_RUNTIME_DIR": rig.folder.path, "STOWAGE_PLUGIN_PATH": nil], in: rig.folder.url)
         #expect(outcome.status != 0)
         return outcome.errors
@@ -194,8 +195,11 @@ extension NBDTests {
       #expect(try refusal("--export", "disk=1MiB", "--listen", "nowhere").contains("'nowhere'"))
       #expect(try refusal("--export", "disk=1MiB", "--listen", "tcp:0.0.0.0:0").contains("--tls-required"))
       #expect(try refusal("--export", "disk=1MiB", "--tls-certificate", "absent").contains("give both"))
+      // Before anything is made of what is to be served.
+      try? FileManager.default.removeItem(atPath: rig.path("swap"))
       #expect(try refusal("--export", "disk=1MiB,tls").contains("export 'disk' wants TLS"))
       #expect(try refusal("--export", "disk=1MiB", "--tls-required").contains("--tls-required wants TLS"))
+      #expect(!FileManager.default.fileExists(atPath: rig.path("swap")))
       #expect(try refusal("--export", "disk=1MiB", "--tls-psk", "absent").contains("absent: No such file"))
       #expect(try refusal("--export", "disk=512MiB,reserve").contains("has room for"))
       #expect(try refusal("--export", "disk=1MiB", "--session", "s").contains("--key-file"))

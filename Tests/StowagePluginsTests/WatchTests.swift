@@ -42,6 +42,23 @@ import Testing
     #expect(try watch.next(timeout: .milliseconds(50)).isEmpty)
   }
 
+  @Test func `a watch that cannot be made closes its descriptor once`() throws {
+    // Somebody else gets the number that was closed, and must keep what it stands for.
+    let (hasEnded, lost) = (Locked(false), Locked(0))
+    let other = Background {
+      while !hasEnded.withLock({ $0 }) {
+        let file = open("/dev/null", O_RDONLY | O_CLOEXEC)
+        for _ in 0..<20 { sched_yield() }
+        if close(file) != 0 { lost.withLock { $0 += 1 } }
+      }
+    }
+    let nowhere = PluginFinder(path: PluginPath(folders: []), prober: finder.prober)
+    for _ in 0..<2000 { #expect(throws: PluginError.self) { try PluginWatch(nowhere) } }
+    hasEnded.withLock { $0 = true }
+    other.join(within: 60)
+    #expect(lost.withLock { $0 } == 0, "descriptors of others were closed")
+  }
+
   @Test func `links count, and folders that are made later`() throws {
     let elsewhere = try TemporaryFolder()
     let built = try TierCompiler.compile("bad-tiers/good.c", into: elsewhere.url, name: "good")

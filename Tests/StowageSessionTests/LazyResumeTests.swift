@@ -129,6 +129,71 @@ import Testing
     store.close()
   }
 
+  /// Never the same one twice: at most three reads of the index are under way, and what is done once more follows them.
+  @Test("a read that gives other bytes is done once more: the index and its pages are right", arguments: [6, 7, 11])
+  func flippedReads(every reads: Int) throws {
+    let disk = try SimulatedDisk(7, slots: 14_000, seed: 7)
+    let handles = try suspended(disk, pages: 12_000)
+    let chain = [try Self.tier.get(), disk.tier()]
+    let page = PageBuffer()
+    // A delta that is more than a page.
+    let first = try Store(configuration: configuration(.resume(force: false)), chain: chain)
+    for version in stride(from: 0, to: handles.count, by: 12) {
+      ChurnJournal.fill(page.bytes, version: UInt64(version))
+      try first.replace(handles[version], with: page.read)
+    }
+    #expect(try !first.checkpoint().isWhole)
+    try first.suspend()
+    try disk.setFlips(every: reads)
+    let store = try Store(configuration: configuration(.resume(force: false)), chain: chain, environment: manual)
+    try store.finishResuming()
+    #expect(try disk.damagedReads > 10)
+    for (version, handle) in handles.enumerated() { #expect(try peek(store, handle, UInt64(version)) == true) }
+    store.close()
+    // Twice the same is damage.
+    try disk.setFlips(every: 1)
+    let refused = Result { () throws(StoreError) -> Store in
+      try Store(configuration: configuration(.resume(force: false)), chain: chain, environment: manual)
+    }
+    guard case .failure(.session(.damaged, _)) = refused else {
+      Issue.record("opened over a disk that gives other bytes all the time: \(refused)")
+      return
+    }
+    try disk.setFlips(every: 0)
+    try Store(configuration: configuration(.resume(force: false)), chain: chain, environment: manual).suspend()
+  }
+
+  @Test("reads of the index that come to nothing are tried again, and keep neither memory nor requests")
+  func lateReads() throws {
+    let disk = try SimulatedDisk(8, slots: 30_000, seed: 8)
+    let handles = try suspended(disk, pages: 40_000)
+    let chain = [try Self.tier.get(), disk.tier()]
+    let undisturbed = try Store(configuration: configuration(.resume(force: false)), chain: chain)
+    try undisturbed.finishResuming()
+    let ramBytes = undisturbed.statistics().ramBytes
+    undisturbed.close()
+    try disk.setFault(.hang, 600)
+    var store: Store?
+    for _ in 0..<1000 where store == nil {
+      store = try? Store(configuration: configuration(.resume(force: false)), chain: chain)
+    }
+    let resumed = try #require(store)
+    var (failures, isThere) = (0, false)
+    for _ in 0..<3000 where !isThere {
+      switch Result(catching: { () throws(StoreError) in try resumed.finishResuming() }) {
+      case .success: isThere = true
+      case .failure(.unavailable): failures += 1
+      case .failure(let error): throw error
+      }
+    }
+    #expect(isThere && failures > 20, "\(failures)")
+    try disk.setFault(.hang, 0)
+    let now = resumed.statistics().ramBytes
+    #expect(now <= ramBytes + 512 << 10, "\(now) bytes, \(ramBytes) without trouble")
+    for (version, handle) in handles.enumerated() { #expect(try peek(resumed, handle, UInt64(version)) == true) }
+    try resumed.suspend()
+  }
+
   /// Does something to every third page. What is left: each one's version, `.max` when its contents are what they were.
   private func churn(_ store: Store, _ handles: [Handle], _ number: Int, _ seeded: SeededRandom) throws -> [Handle:
     UInt64]

@@ -118,6 +118,9 @@ public struct SimulatedDisk: @unchecked Sendable {
     set(number, fault.rawValue, UInt32(share))
   }
 
+  /// Of the reads from now on, each one of so many gives other bytes than the slots have; 0: none of them.
+  public func setFlips(every reads: Int) throws { try set("simdisk_flip_every", UInt64(reads)) }
+
   /// How often it went wrong.
   public func count(_ fault: Fault) throws -> Int {
     typealias Get = @convention(c) (UInt32, UInt32) -> UInt64

@@ -168,7 +168,9 @@ struct FileOpening {
       throw host.fail(
         .full, "\(path): the disk is too full: \(missing) bytes are needed, \(free) are free. Set 'size' lower")
     }
-    if fallocate(descriptor, 0, 0, length) != 0 {
+    var result: Int32
+    repeat { result = fallocate(descriptor, 0, 0, length) } while result != 0 && errno == EINTR
+    if result != 0 {
       let failure = FileFailure(path)
       guard failure.code == EOPNOTSUPP || failure.code == ENOSYS else {
         if !isNew { _ = ftruncate(descriptor, oldLength) }

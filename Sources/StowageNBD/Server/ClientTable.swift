@@ -19,6 +19,8 @@ final class ClientTable: @unchecked Sendable {
   // With the lock. Numbers grow, so the oldest has the smallest.
   private var clients: [UInt64: Client] = [:]
   private var handshakes: [UInt64] = []
+  /// Those that are served. Others that are not in the handshake any more have been let go, and end soon.
+  private var connections = 0
   private var next: UInt64 = 0
   private var isEnding = false
   private var figures = (refused: 0, served: 0)
@@ -88,10 +90,11 @@ final class ClientTable: @unchecked Sendable {
     monitor.withLock {
       let wasIn = handshakes.firstIndex(of: number)
       if let wasIn { handshakes.remove(at: wasIn) }
-      guard wasIn != nil, !isEnding, clients.count - handshakes.count <= connectionsMax else {
+      guard wasIn != nil, !isEnding, connections < connectionsMax else {
         figures.refused += 1
         return false
       }
+      connections += 1
       clients[number]?.connection = connection
       clients[number]?.isEncrypted = isEncrypted
       figures.served += 1
@@ -104,7 +107,7 @@ final class ClientTable: @unchecked Sendable {
     monitor.withLock {
       handshakes.removeAll { $0 == number }
       close()
-      clients[number] = nil
+      if clients.removeValue(forKey: number)?.connection != nil { connections -= 1 }
       monitor.notifyAll()
     }
   }

@@ -47,6 +47,11 @@ FOR_TEST void simdisk_set_fault(uint32_t number, uint32_t fault, uint32_t share)
   if (share == 0 && fault == FAULT_CAPACITY) disks[number].full_until = 0;
 }
 
+FOR_TEST void simdisk_flip_every(uint32_t number, uint64_t reads) {
+  disks[number].reads = 0;
+  disks[number].flips_every = reads;
+}
+
 FOR_TEST uint8_t *simdisk_slot(uint32_t number, uint64_t slot) {
   return disk_slot(&disks[number], disks[number].current, slot);
 }
@@ -123,7 +128,8 @@ static int32_t sim_read(stowage_instance *instance, stowage_context *context, ui
   if (hangs(d, &is_done)) return late();
   memcpy(buffer, disk_slot(d, d->current, slot), (size_t)count * d->page_size);
   for (uint32_t i = 0; i < count; i++) d->damaged_reads += d->is_damaged[slot + i];
-  if (disk_fails(d, FAULT_FLIP)) {
+  int is_turn = d->flips_every > 0 && ++d->reads % d->flips_every == 0;
+  if (disk_fails(d, FAULT_FLIP) || is_turn) {
     buffer[disk_random(d) % ((size_t)count * d->page_size)] ^= 1;
     d->damaged_reads++;
   }

@@ -50,6 +50,8 @@ typedef struct {
   uint64_t full_until;
   uint32_t shares[FAULTS];  // in a thousand
   uint64_t faults[FAULTS], damaged_reads;
+  // Of the reads, each one of so many gives other bytes (0: none of them).
+  uint64_t reads, flips_every;
   // Called before a write, while no lock is held: the test uses the store then.
   void (*interleave)(void);
   int in_interleave;

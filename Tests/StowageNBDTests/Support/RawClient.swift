@@ -5,27 +5,30 @@ import StowageTestSupport
 @testable import StowageNBD
 
 /// An NBD client that says exactly what a test wants it to, right or wrong.
+///
+/// Its calls have time limits, so the kernel does not begin them anew when they are interrupted. No signal is needed for
+/// that: a ring of io_uring that a thread has used interrupts it once more some milliseconds after the ring was closed.
 final class RawClient {
   let descriptor: Int32
   private var nextCookie: UInt64 = 1
 
   /// Connects; nothing is said yet. Calls that take longer than `patience` seconds fail.
   init(_ path: String, patience: Int = 30) throws {
+    guard let address = SocketAddress(path: path) else { throw TestFailure("no address: \(path)") }
     descriptor = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
-    guard descriptor >= 0, let address = SocketAddress(path: path) else { throw TestFailure("no socket") }
+    // From here on the deinitialiser closes it, whatever is thrown.
+    guard descriptor >= 0 else { throw TestFailure("no socket") }
     var time = timeval(tv_sec: patience, tv_usec: 0)
     for option in [SO_RCVTIMEO, SO_SNDTIMEO] { setsockopt(descriptor, SOL_SOCKET, option, &time, 16) }
     while address.withPointer({ connect(descriptor, $0, $1) }) != 0 {
       guard errno == EAGAIN || errno == EINTR else {
-        let reason = String(cString: strerror(errno))
-        Glibc.close(descriptor)
-        throw TestFailure("connect: \(reason)")
+        throw TestFailure("connect: \(String(cString: strerror(errno)))")
       }
       usleep(1000)
     }
   }
 
-  deinit { Glibc.close(descriptor) }
+  deinit { if descriptor >= 0 { Glibc.close(descriptor) } }
 
   // MARK: Bytes
 
@@ -38,6 +41,7 @@ final class RawClient {
     var done = 0
     while done < bytes.count {
       let count = bytes[done...].withUnsafeBytes { Glibc.send(descriptor, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL)) }
+      if count < 0, errno == EINTR { continue }
       guard count > 0 else { return false }
       done += count
     }
@@ -54,6 +58,7 @@ final class RawClient {
     var done = 0
     while done < count {
       let got = bytes.withUnsafeMutableBytes { recv(descriptor, $0.baseAddress! + done, count - done, 0) }
+      if got < 0, errno == EINTR { continue }
       guard got > 0 else { return nil }
       done += got
     }
@@ -65,6 +70,7 @@ final class RawClient {
     var bytes = [UInt8](repeating: 0, count: 65536)
     while true {
       let got = recv(descriptor, &bytes, bytes.count, 0)
+      if got < 0, errno == EINTR { continue }
       if got == 0 || (got < 0 && errno == ECONNRESET) { return true }
       if got < 0 { return false }
     }
