@@ -19,9 +19,7 @@ import Testing
     private let wanted = PageBuffer()
 
     init(pages count: Int, memory: Int) throws {
-      let seed = ProcessInfo.processInfo.environment["STOWAGE_TEST_SEED"].flatMap { UInt64($0) } ?? .random(in: 1...1_000_000)
-      print("holes: STOWAGE_TEST_SEED=\(seed)")
-      random = SeededRandom(seed: seed)
+      random = SeededRandom(TestSeed.value, "holes")
       var configuration = StoreConfiguration(memoryLimit: memory)
       configuration.storeLimit = 0
       var lz4 = ChainTier(try TierLibrary.shipped("lz4"))
