@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #define _GNU_SOURCE
 #include "stowage_system.h"
+#include "wide.h"
 
 #include <errno.h>
 #include <linux/futex.h>
@@ -11,9 +12,6 @@
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
-
-#define XXH_INLINE_ALL
-#include <xxhash.h>
 
 int stowage_futex_wait(uint32_t *word, uint32_t expected, int64_t timeout_ns) {
   struct timespec limit, *pointer = NULL;
@@ -72,25 +70,24 @@ int stowage_random_fill(void *bytes, size_t size) {
   return 0;
 }
 
-uint64_t stowage_hash64(const void *bytes, size_t size, uint64_t seed) {
-  return XXH3_64bits_withSeed(bytes, size, seed);
-}
-
-void stowage_hash128(const void *bytes, size_t size, uint64_t seed, uint64_t out[2]) {
-  XXH128_hash_t hash = XXH3_128bits_withSeed(bytes, size, seed);
-  out[0] = hash.low64;
-  out[1] = hash.high64;
-}
-
 int stowage_same_filled(const void *bytes, size_t size, uint64_t *word) {
   uint64_t first;
   memcpy(&first, bytes, 8);
   *word = first;
+  uint64_t second;
+  memcpy(&second, (const char *)bytes + 8, 8);
+  if (first != second)
+    return 0;
   // A page is same-filled when it equals itself moved by one word; memcmp leaves at the first difference.
   return memcmp(bytes, (const char *)bytes + 8, size - 8) == 0;
 }
 
 void stowage_fill(void *bytes, size_t size, uint64_t word) {
-  for (size_t at = 0; at + 8 <= size; at += 8)
-    memcpy((char *)bytes + at, &word, 8);
+#ifdef STOWAGE_WIDE
+  if (stowage_is_wide()) {
+    stowage_fill_avx2(bytes, size, word);
+    return;
+  }
+#endif
+  STOWAGE_FILL(bytes, size, word);
 }

@@ -40,8 +40,8 @@ static inline void stowage_pause(void) {
 #endif
 }
 
-/// Asks for the cache line at an address, which need not be mapped.
-static inline void stowage_prefetch(const void *_Nonnull address) { __builtin_prefetch(address); }
+/// Asks for the cache line at an address that will be read soon. Any address may be given.
+static inline void stowage_prefetch(const void *_Nonnull address) { __builtin_prefetch(address, 0, 3); }
 
 /// Overwrites with zeros; not removed by the compiler.
 void stowage_wipe(void *_Nonnull bytes, size_t size);
@@ -49,8 +49,9 @@ void stowage_wipe(void *_Nonnull bytes, size_t size);
 /// Fills with random bytes of the kernel, fit for keys. 0, or an errno.
 int stowage_random_fill(void *_Nonnull bytes, size_t size);
 
-/// XXH3, 64 and 128 bits.
+/// XXH3, 64 and 128 bits. The narrow one is the same without the wider vectors that some processors have.
 uint64_t stowage_hash64(const void *_Nonnull bytes, size_t size, uint64_t seed);
+uint64_t stowage_hash64_narrow(const void *_Nonnull bytes, size_t size, uint64_t seed);
 void stowage_hash128(const void *_Nonnull bytes, size_t size, uint64_t seed, uint64_t out[_Nonnull 2]);
 
 /// The repeated word when all size bytes (a multiple of 64) are one repeated 8-byte word: 1, and *word.

@@ -93,7 +93,7 @@ extension Engine {
     let sum = sum(of: source)
     lock.lock()
     defer { lock.unlock() }
-    try waitForTables(entries: 1, words: 1)
+    try waitForTables(entries: 1, word: word)
     guard let number = words.add(word) else { throw .full("all numbers of same-filled pages are used") }
     let index = pages.allocate().unsafelyUnwrapped
     noteSum(index, sum)
@@ -121,7 +121,7 @@ extension Engine {
     guard let entry = find(handle) else { throw staleOrClosed(handle) }
     let discardable = entry.pointee.place.isDiscardable
     if isWord {
-      try waitForTables(entries: 0, words: 1)
+      try waitForTables(entries: 0, word: word)
       guard let number = words.add(word) else { throw .full("all numbers of same-filled pages are used") }
       guard let entry = find(handle), hasContents(entry, expected) else {
         words.remove(number)
@@ -193,22 +193,22 @@ extension Engine {
     defer { callers.release(context) }
     // A tier without a context to encode with for the moment: the page goes the ordinary way.
     guard prepareToEncode(context) else { return nil }
+    let sum = sum(of: source)
     lock.lock()
-    let now = environment.now()
-    let target = (1..<max(levelCount, 1)).first { index in
-      plan.levels[index].role == .page && levels[index].limit > 0 && !isDegraded(index, now)
-        && !plan.levels[1...index].contains { $0.isDiscardPoint }
-    }
-    guard let target, hasRoom(target), hasRoomForPut, hasRoomForTables(pages.growth + sumsGrowth), pageSums == nil,
-      !state.pointee.isClosing, !state.pointee.holdsPuts, let index = pages.allocate()
+    guard let target = straightTarget, hasStraightRoom(context, target), !state.pointee.isClosing, !state.pointee.holdsPuts
     else {
       lock.unlock()
       return nil
     }
     growSums(entries: 1)
+    guard let index = pages.allocate() else {
+      lock.unlock()
+      return nil
+    }
     noteChange(index)
     state.pointee.puts += 1
     lock.unlock()
+    let before = context.pointee.open[target]
     var item = Item(
       owner: index, length: UInt32(pageSize),
       place: Place(state: .free, discardable: discardable, value: 0), id: 0, address: source, checksum: 0, bin: -1,
@@ -227,8 +227,40 @@ extension Engine {
     let length = codec.length(header(item.target.segment, Int(item.target.unit) << unitShift).pointee.lengthAndID)
     occupy(item.target, length: length)
     levels[target].entered += 1
+    noteSum(index, sum)
     if levels[target].segments > levels[target].high { work.notifyOne() }
-    try rebalance()
+    // The tables grow seldom, and by less than a segment holds pages.
+    if context.pointee.open[target] != before { try rebalance() }
     return begin(index, tag, item.target)
+  }
+
+  /// The first page level that takes pages now, unless they would pass a discard point on the way. With the lock.
+  @inline(__always) private var straightTarget: Int? {
+    for index in 1..<max(levelCount, 1) {
+      if plan.levels[index].isDiscardPoint { return nil }
+      guard plan.levels[index].role == .page, levels[index].limit > 0 else { continue }
+      // What time it is matters only where something failed.
+      if levels[index].isDegraded, isDegraded(index, environment.now()) { continue }
+      return index
+    }
+    return nil
+  }
+
+  /// Whether there is room for one page more at `target`: in the context's open segment, else for a segment; and in the
+  /// tables. With the lock.
+  @inline(__always) private func hasStraightRoom(_ context: Context, _ target: Int) -> Bool {
+    guard fitsOpenSegment(context, target) || (hasRoom(target) && hasRoomForPut) else { return false }
+    return hasRoomForTables(pages.growth + sumsGrowth)
+  }
+
+  /// Whether a page goes into the context's open segment however long its chunk, and whatever ids others take meanwhile.
+  @inline(__always) private func fitsOpenSegment(_ context: Context, _ target: Int) -> Bool {
+    let segment = context.pointee.open[target]
+    guard segment != noSegment, context.pointee.cursor[target] + ChunkHeader.byteCount + pageSize <= segmentSize else {
+      return false
+    }
+    let ids = context.pointee.ids[target]
+    let id = ids.isEmpty ? levels[target].nextID : ids.lowerBound
+    return codec.fits(id &+ ChunkCodec.baseStep, base: arena.head(segment).pointee.idBase)
   }
 }

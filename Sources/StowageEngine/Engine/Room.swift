@@ -61,8 +61,8 @@ extension Engine {
     return levels[0].segments <= limit - max(1, limit / 4) || levels[0].claimed == 0
   }
 
-  /// Waits until the tables may take so many entries.
-  func waitForTables(entries: Int, words count: Int) throws(StoreError) {
+  /// Waits until the tables may take so many entries, and the word of a same-filled page.
+  func waitForTables(entries: Int, word: UInt64) throws(StoreError) {
     var wait = PutWait(self)
     while true {
       guard !state.pointee.isClosing else { throw .closed }
@@ -70,7 +70,7 @@ extension Engine {
         try waitWhileHeld()
         continue
       }
-      let growth = (entries > 0 ? pages.growth + sumsGrowth : 0) + (count > 0 ? words.growth : 0)
+      let growth = (entries > 0 ? pages.growth + sumsGrowth : 0) + words.growth(for: word)
       if hasRoomForTables(growth) { break }
       try wait.step()
     }

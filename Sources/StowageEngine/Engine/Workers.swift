@@ -175,11 +175,11 @@ extension Engine {
     }
   }
 
-  /// Sees to it that so many segments are ready, by making the RAM of one more present if need be. Without the lock.
+  /// Sees to it that so many segments are ready, by making the RAM of more present if need be. Without the lock.
   func prepareSegment(ready: Int) {
-    let reserved = lock.withLock { () -> SegmentIndex? in
+    let reserved = lock.withLock { () -> SegmentArena.Growth? in
       guard arena.ready < ready, arena.present < segmentsAllowed else { return nil }
-      return arena.reserveOne()
+      return arena.reserve()
     }
     guard let reserved else { return }
     let isLocked = arena.prepare(reserved)

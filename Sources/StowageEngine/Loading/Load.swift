@@ -19,6 +19,7 @@ extension Engine {
 
   func take(_ handle: Handle, into page: UnsafeMutableRawPointer) throws(StoreError) -> UInt64 {
     try ready(handle)
+    pages.prefetch(handle)
     let context = try acquire()
     // The mark stays until the place was compared: meanwhile no segment is reused.
     defer {
@@ -65,6 +66,7 @@ extension Engine {
 
   func peek(_ handle: Handle, into page: UnsafeMutableRawPointer) throws(StoreError) -> UInt64 {
     try ready(handle)
+    pages.prefetch(handle)
     let context = try acquire()
     defer {
       endReading(context)
@@ -198,13 +200,15 @@ extension Engine {
     _ context: Context, _ place: Place, into page: UnsafeMutableRawPointer
   ) -> Loaded {
     let segment = place.segment
+    let offset = Int(place.unit) << unitShift
+    // In a large store it is in no cache: it is under way while the lock is let go.
+    stowage_prefetch(chunkAddress(segment, offset))
     let head = arena.head(segment)
     let level = Int(head.pointee.level)
     let idBase = head.pointee.idBase
     let codecNumber = Int(head.pointee.codec)
     beginReading(context)
     lock.unlock()
-    let offset = Int(place.unit) << unitShift
     let header = header(segment, offset).pointee
     let length = codec.length(header.lengthAndID)
     let decoded = decodeChunk(

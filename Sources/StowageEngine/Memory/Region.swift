@@ -10,17 +10,37 @@ struct Region: @unchecked Sendable {
   let base: UnsafeMutableRawPointer
   let byteCount: Int
 
-  init(byteCount: Int) throws(StoreError) {
+  /// The unit in which processors map large stretches, on most systems.
+  static let hugePage = 2 << 20
+
+  /// - Parameter isAligned: begins at a multiple of `hugePage`.
+  init(byteCount: Int, isAligned: Bool = false) throws(StoreError) {
     let length = (byteCount + 4095) & ~4095
+    let reserved = length + (isAligned ? Self.hugePage : 0)
     let memory = mmap(
-      nil, length, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0)
-    guard let memory, memory != MAP_FAILED else {
+      nil, reserved, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0)
+    guard var memory, memory != MAP_FAILED else {
       throw .configuration(
         "cannot reserve \(length) bytes of address space: \(String(cString: strerror(errno)))")
+    }
+    if isAligned {
+      let before = -Int(bitPattern: memory) & (Self.hugePage - 1)
+      if before > 0 { munmap(memory, before) }
+      memory += before
+      if before < Self.hugePage { munmap(memory + length, Self.hugePage - before) }
     }
     madvise(memory, length, MADV_DONTDUMP)
     base = memory
     self.byteCount = length
+    // A system that uses them by itself would take 2 MiB for the first byte that is touched.
+    useHugePages(0, length, false)
+  }
+
+  /// Asks that a part, of whole huge pages that have no RAM yet, be mapped by huge pages, or that it be no more. Best
+  /// effort: where the system has none, nothing changes.
+  func useHugePages(_ offset: Int, _ length: Int, _ isWanted: Bool = true) {
+    let (huge, notHuge): (Int32, Int32) = (14, 15)  // MADV_HUGEPAGE, MADV_NOHUGEPAGE
+    madvise(base + offset, length, isWanted ? huge : notHuge)
   }
 
   /// Makes RAM present for a part, so that first touches on the data path do not fault. Best effort:

@@ -48,6 +48,10 @@ struct Segment {
 
 /// The RAM of all levels: equal segments in one reserved region, handed out and taken back by number.
 ///
+/// A large pool grows by a huge page's worth of segments at a time, so that a chunk at random is no miss in the processor's
+/// own tables. The RAM of segments is given back one by one: then that stretch is not mapped by a huge page any more, as
+/// the system would fill the hole.
+///
 /// Everything but the contents of segments is guarded by the engine's lock.
 struct SegmentArena: @unchecked Sendable {
   let segmentSize: Int
@@ -58,6 +62,20 @@ struct SegmentArena: @unchecked Sendable {
   private let dormantList: Region
   private let counts: UnsafeMutablePointer<Counts>
   private let locks: Bool
+  /// Segments of a huge page, and for each such stretch whether it is mapped by one.
+  private let perStretch: Int
+  private let isHuge: UnsafeMutableBufferPointer<Bool>
+
+  /// The pool grows in huge pages from so much RAM on: what it takes too early is a sixteenth at most.
+  private static let hugeFrom = 32 << 20
+  /// Stretches that may be mapped so: each is a mapping of its own at worst, of which a process has some 65,000.
+  private static let stretchesMax = 16384
+
+  /// Segments that one piece of growth makes present.
+  struct Growth {
+    let first: SegmentIndex
+    var count = 1
+  }
 
   private struct Counts {
     var free = 0
@@ -67,18 +85,23 @@ struct SegmentArena: @unchecked Sendable {
     /// Reserved, their RAM being made present.
     var preparing = 0
     var lockFailed = false
+    /// Segments that may be present, as `shrink` was told last.
+    var allowed = 0
   }
 
   init(segmentSize: Int, capacity: Int, locks: Bool) throws(StoreError) {
     self.segmentSize = segmentSize
     self.capacity = capacity
-    region = try Region(byteCount: segmentSize * capacity)
+    region = try Region(byteCount: segmentSize * capacity, isAligned: true)
     heads = try Region(byteCount: MemoryLayout<Segment>.stride * capacity)
     freeList = try Region(byteCount: 4 * capacity)
     dormantList = try Region(byteCount: 4 * capacity)
     counts = .allocate(capacity: 1)
     counts.initialize(to: Counts())
     self.locks = locks
+    perStretch = max(1, Region.hugePage / segmentSize)
+    isHuge = .allocate(capacity: min(capacity / perStretch, Self.stretchesMax))
+    isHuge.initialize(repeating: false)
   }
 
   func unmap() {
@@ -87,6 +110,7 @@ struct SegmentArena: @unchecked Sendable {
     freeList.unmap()
     dormantList.unmap()
     counts.deallocate()
+    isHuge.deallocate()
   }
 
   @inline(__always) func head(_ index: SegmentIndex) -> UnsafeMutablePointer<Segment> {
@@ -135,65 +159,94 @@ struct SegmentArena: @unchecked Sendable {
     counts.pointee.inUse -= 1
   }
 
-  /// Makes one more segment's RAM present on the free list; false when there is none.
+  /// Makes more segments' RAM present on the free list; false when there is none.
   func prepareOne() -> Bool {
-    guard let index = reserveOne() else { return false }
-    addPrepared(index, isLocked: prepare(index))
+    guard let growth = reserve() else { return false }
+    addPrepared(growth, isLocked: prepare(growth))
     return true
   }
 
-  /// A segment without RAM, which nobody else gets, for `prepare` and then `addPrepared`; nil when there is none.
-  func reserveOne() -> SegmentIndex? {
-    guard let index = takeAbsent() else { return nil }
-    counts.pointee.preparing += 1
-    return index
+  /// Segments without RAM, which nobody else gets, for `prepare` and then `addPrepared`; nil when there is none.
+  func reserve() -> Growth? {
+    guard let growth = takeAbsent() else { return nil }
+    counts.pointee.preparing += growth.count
+    return growth
   }
 
-  /// Makes the RAM of a reserved segment present: tens of microseconds, without the engine's lock. False when it was to be
+  /// Makes the RAM of reserved segments present: tens of microseconds, without the engine's lock. False when it was to be
   /// locked and the system did not let us.
-  func prepare(_ index: SegmentIndex) -> Bool {
-    region.populate(Int(index) * segmentSize, segmentSize)
-    return !locks || region.lock(Int(index) * segmentSize, segmentSize)
+  func prepare(_ growth: Growth) -> Bool {
+    let (offset, length) = (Int(growth.first) * segmentSize, growth.count * segmentSize)
+    if growth.count > 1 { region.useHugePages(offset, length) }
+    region.populate(offset, length)
+    return !locks || region.lock(offset, length)
   }
 
-  /// A reserved segment is present: it goes to the free list.
-  func addPrepared(_ index: SegmentIndex, isLocked: Bool) {
+  /// Reserved segments are present: they go to the free list.
+  func addPrepared(_ growth: Growth, isLocked: Bool) {
     if !isLocked { counts.pointee.lockFailed = true }
-    counts.pointee.preparing -= 1
-    list[counts.pointee.free] = index
-    counts.pointee.free += 1
+    counts.pointee.preparing -= growth.count
+    addFree(growth, from: 0)
+  }
+
+  /// The first of them is handed out first.
+  private func addFree(_ growth: Growth, from start: Int) {
+    for place in stride(from: growth.count - 1, through: start, by: -1) {
+      list[counts.pointee.free] = growth.first + SegmentIndex(place)
+      counts.pointee.free += 1
+    }
   }
 
   /// Returns the RAM of free segments until at most `target` are present.
   func shrink(to target: Int) {
+    counts.pointee.allowed = target
     while present > target, counts.pointee.free > 0 {
       counts.pointee.free -= 1
       let index = list[counts.pointee.free]
       if locks { region.unlock(Int(index) * segmentSize, segmentSize) }
+      endStretch(of: index)
       region.release(Int(index) * segmentSize, segmentSize)
       dormant[counts.pointee.dormant] = index
       counts.pointee.dormant += 1
     }
   }
 
-  /// A segment without RAM: one whose RAM was returned, else a never used one; its RAM is made present.
-  private func addFresh() -> SegmentIndex? {
-    guard let index = takeAbsent() else { return nil }
-    if !prepare(index) { counts.pointee.lockFailed = true }
-    return index
+  private func endStretch(of index: SegmentIndex) {
+    let stretch = Int(index) / perStretch
+    guard stretch < isHuge.count, isHuge[stretch] else { return }
+    isHuge[stretch] = false
+    region.useHugePages(stretch * perStretch * segmentSize, perStretch * segmentSize, false)
   }
 
-  private func takeAbsent() -> SegmentIndex? {
-    let index: SegmentIndex
+  /// A segment without RAM: one whose RAM was returned, else a never used one; its RAM is made present.
+  private func addFresh() -> SegmentIndex? {
+    guard let growth = takeAbsent() else { return nil }
+    if !prepare(growth) { counts.pointee.lockFailed = true }
+    addFree(growth, from: 1)
+    return growth.first
+  }
+
+  private func takeAbsent() -> Growth? {
     if counts.pointee.dormant > 0 {
       counts.pointee.dormant -= 1
-      index = dormant[counts.pointee.dormant]
-    } else {
-      guard counts.pointee.fresh < capacity else { return nil }
-      index = SegmentIndex(counts.pointee.fresh)
-      counts.pointee.fresh += 1
-      head(index).initialize(to: Segment())
+      return Growth(first: dormant[counts.pointee.dormant])
     }
-    return index
+    guard counts.pointee.fresh < capacity else { return nil }
+    var growth = Growth(first: SegmentIndex(counts.pointee.fresh))
+    if growsByStretch {
+      growth.count = perStretch
+      isHuge[counts.pointee.fresh / perStretch] = true
+    }
+    for place in 0..<growth.count { head(growth.first + SegmentIndex(place)).initialize(to: Segment()) }
+    counts.pointee.fresh += growth.count
+    return growth
+  }
+
+  /// Whether the next segments to be used for the first time are a huge page's worth: far from the limit only, as tables
+  /// may have grown since it was told.
+  private var growsByStretch: Bool {
+    let fresh = counts.pointee.fresh
+    return perStretch > 1 && !locks && fresh % perStretch == 0 && fresh / perStretch < isHuge.count
+      && present * segmentSize >= Self.hugeFrom && present + 2 * perStretch <= counts.pointee.allowed
   }
 }

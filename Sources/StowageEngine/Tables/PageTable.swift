@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import CStowageSystem
 
 /// All pages, by the index in their handles. Guarded by the engine's lock.
 struct PageTable: @unchecked Sendable {
@@ -88,6 +89,9 @@ struct PageTable: @unchecked Sendable {
     state.pointee.latest = max(state.pointee.latest, generation + 1)
   }
 
+  /// Asks for a handle's entry to be in the cache soon, whether it is there or not. Needs no lock.
+  @inline(__always) func prefetch(_ handle: Handle) { stowage_prefetch(entry(handle.index)) }
+
   /// The entry of a handle, or nil when it is stale.
   @inline(__always) func find(_ handle: Handle) -> UnsafeMutablePointer<PageEntry>? {
     let index = handle.index
@@ -174,7 +178,9 @@ extension PageTable {
   }
 }
 
-/// The words of same-filled pages. Guarded by the engine's lock.
+/// The words of same-filled pages, by a number of 37 bits. Guarded by the engine's lock.
+///
+/// A word that fits 36 bits, signed, as zero does, is its own number, with a bit above it: no record, and no line to fetch.
 struct WordTable: @unchecked Sendable {
   private let table: BlockTable
   private let free: UnsafeMutablePointer<UInt64>
@@ -191,13 +197,23 @@ struct WordTable: @unchecked Sendable {
   }
 
   var byteCount: Int { table.byteCount }
+  /// What the next `add` would add to `byteCount` at most; and that of a word.
   var growth: Int { free.pointee != 0 ? 0 : table.growth() }
+  @inline(__always) func growth(for word: UInt64) -> Int { Self.own(word) == nil ? growth : 0 }
+
+  private static let isOwn = 1 << 36
+
+  @inline(__always) private static func own(_ word: UInt64) -> Int? {
+    let value = Int(bitPattern: UInt(word))
+    return (value << 28) >> 28 == value ? value & (isOwn - 1) | isOwn : nil
+  }
 
   @inline(__always) private func word(_ index: Int) -> UnsafeMutablePointer<UInt64> {
     table.address(index).assumingMemoryBound(to: UInt64.self)
   }
 
   func add(_ value: UInt64) -> Int? {
+    if let own = Self.own(value) { return own }
     var index: Int
     if free.pointee != 0 {
       index = Int(free.pointee - 1)
@@ -210,9 +226,12 @@ struct WordTable: @unchecked Sendable {
     return index
   }
 
-  func value(_ index: Int) -> UInt64 { word(index).pointee }
+  func value(_ index: Int) -> UInt64 {
+    index & Self.isOwn != 0 ? UInt64(bitPattern: Int64((index << 28) >> 28)) : word(index).pointee
+  }
 
   func remove(_ index: Int) {
+    guard index & Self.isOwn == 0 else { return }
     word(index).pointee = free.pointee
     free.pointee = UInt64(index) + 1
   }
