@@ -8,10 +8,18 @@ extension Engine {
   func compactSegments(_ context: Context, _ space: JobSpace, _ level: Int, segments count: Int) {
     let sequence = arena.head(space.segments[0]).pointee.sequence
     var released = 0
+    var isShort = false
+    let before = lock.withLock { arena.inUse }
     withOwnSegment(context, level) {
-      while released < count, copyAll(context, space, space.segments[released], to: level, sequence: sequence) {
-        // Each is released as soon as it is empty, so that compaction needs little room of its own.
-        lock.withLock { unclaim(space.segments[released]) }
+      while released < count, !isShort,
+        copyAll(context, space, space.segments[released], to: level, sequence: sequence)
+      {
+        // Each is released as soon as it is empty, so that compaction needs little room of its own; while loads may still
+        // read those, the rest waits.
+        lock.withLock {
+          unclaim(space.segments[released])
+          isShort = arena.inUse > before + JobSpace.segmentsMax
+        }
         released += 1
       }
     }

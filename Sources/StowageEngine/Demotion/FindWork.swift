@@ -305,9 +305,12 @@ extension Engine {
   }
 
   /// Neighbouring segments, as many as are compacted together, that fit into one fewer. Looks at each segment once.
-  /// - Parameter isSure: they do in any case; else if the gaps that chunks leave which do not fit the rest of a segment are
+  /// - Parameter isSure: they do if each takes one segment's ids; else if the gaps that chunks leave which do not fit the rest of a segment are
   ///   of usual length.
   private func denseRun(isSure: Bool) -> Work? {
+    // What an earlier run has emptied comes first: while loads may still read it, another one would only take more.
+    reclaimLimbo()
+    guard state.pointee.limboHead == noSegment else { return nil }
     for index in 0..<levelCount where holdsSegments(index) && plan.levels[index].role != .frame {
       guard levels[index].sealed >= 2 else { continue }
       let usual = levels[index].liveBytes / max(1, levels[index].pages)
@@ -355,7 +358,8 @@ extension Engine {
   private static let quietTime: UInt64 = 200_000_000
 
   private func isQuiet() -> Bool {
-    let calls = state.pointee.putCount + state.pointee.replaceCount + state.pointee.takeCount + state.pointee.discardCount
+    let calls =
+      state.pointee.pagesPut + state.pointee.takeCount + state.pointee.peekCount + state.pointee.discardCount
     let now = environment.now()
     if calls != state.pointee.leisureCalls {
       (state.pointee.leisureCalls, state.pointee.leisureSince, state.pointee.denseUse) = (calls, now, .max)

@@ -200,6 +200,7 @@ extension Engine {
       lock.unlock()
       return nil
     }
+    let grows = pages.growth + sumsGrowth > 0
     growSums(entries: 1)
     guard let index = pages.allocate() else {
       lock.unlock()
@@ -229,8 +230,7 @@ extension Engine {
     levels[target].entered += 1
     noteSum(index, sum)
     if levels[target].segments > levels[target].high { work.notifyOne() }
-    // The tables grow seldom, and by less than a segment holds pages.
-    if context.pointee.open[target] != before { try rebalance() }
+    if grows || context.pointee.open[target] != before { try rebalance() }
     return begin(index, tag, item.target)
   }
 

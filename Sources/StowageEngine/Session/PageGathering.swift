@@ -32,9 +32,9 @@ extension PageSaver {
 
   /// With the lock. False when there is enough, or nothing left of the pass.
   private func gatherSome(_ space: JobSpace, _ codec: UInt8, _ count: inout Int) -> Bool {
-    // Raw pages are encoded into two segments.
-    let rawMost = 2 * (engine.segmentSize / engine.pageSize - 1)
-    let most = min(JobSpace.itemsMax / 2, codec == 0 ? rawMost : .max)
+    // Raw pages are encoded into two segments; chunks are sixteen segments' worth at most.
+    let perSegment = engine.segmentSize / engine.pageSize
+    let most = min(JobSpace.itemsMax / 2, codec == 0 ? 2 * (perSegment - 1) : 16 * perSegment)
     let end = engine.pages.table.count
     for _ in 0..<Self.sectionMax {
       guard count < most else { return false }

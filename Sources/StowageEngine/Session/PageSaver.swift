@@ -59,7 +59,7 @@ struct PageSaver {
     }
   }
 
-  /// Batches that a worker saves before it looks for more urgent work.
+  /// Batches that a worker saves at most before it looks for more urgent work; one if a put waits.
   static let batchesOfWorker = 8
 
   /// Saves up to so many batches of the pass's pages. False when none are left, or one could not be saved.
@@ -103,6 +103,8 @@ struct PageSaver {
       // All of the earlier batches is published.
       engine.continueReading(context, since: batch.mark)
       number += 1
+      // A worker's room comes before the checkpoint.
+      if most != .max, engine.lock.withLock({ engine.state.pointee.putWaiters > 0 }) { break }
     }
     try finish(&sender, codec: codec)
     return true
