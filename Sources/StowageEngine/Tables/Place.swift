@@ -7,7 +7,7 @@
 ///
 ///     pooled:  segment (21 bits), offset in units (16 bits)
 ///     framed:  frame (29 bits), ordinal in the frame (8 bits)
-///     word:    number of the word in the same-filled table
+///     word:    the word itself when it is short, else its number in the table of words
 ///     free:    next free entry plus one
 struct Place: Equatable {
   enum State: UInt64 { case free = 0, pooled = 1, framed = 2, word = 3 }
