@@ -195,12 +195,12 @@ extension Engine {
     guard prepareToEncode(context) else { return nil }
     let sum = sum(of: source)
     lock.lock()
-    guard let target = straightTarget, hasStraightRoom(context, target), !state.pointee.isClosing, !state.pointee.holdsPuts
+    guard let target = straightTarget, let growth = straightGrowth(context, target), !state.pointee.isClosing,
+      !state.pointee.holdsPuts
     else {
       lock.unlock()
       return nil
     }
-    let grows = pages.growth + sumsGrowth > 0
     growSums(entries: 1)
     guard let index = pages.allocate() else {
       lock.unlock()
@@ -230,7 +230,7 @@ extension Engine {
     levels[target].entered += 1
     noteSum(index, sum)
     if levels[target].segments > levels[target].high { work.notifyOne() }
-    if grows || context.pointee.open[target] != before { try rebalance() }
+    if growth > 0 || context.pointee.open[target] != before { try rebalance() }
     return begin(index, tag, item.target)
   }
 
@@ -246,11 +246,12 @@ extension Engine {
     return nil
   }
 
-  /// Whether there is room for one page more at `target`: in the context's open segment, else for a segment; and in the
-  /// tables. With the lock.
-  @inline(__always) private func hasStraightRoom(_ context: Context, _ target: Int) -> Bool {
-    guard fitsOpenSegment(context, target) || (hasRoom(target) && hasRoomForPut) else { return false }
-    return hasRoomForTables(pages.growth + sumsGrowth)
+  /// What one page more at `target` adds to the tables; nil when there is no room for it: in the context's open segment, else
+  /// for a segment; and in the tables. With the lock.
+  @inline(__always) private func straightGrowth(_ context: Context, _ target: Int) -> Int? {
+    guard fitsOpenSegment(context, target) || (hasRoom(target) && hasRoomForPut) else { return nil }
+    let growth = pages.growth + sumsGrowth
+    return hasRoomForTables(growth) ? growth : nil
   }
 
   /// Whether a page goes into the context's open segment however long its chunk, and whatever ids others take meanwhile.
